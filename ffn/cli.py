@@ -1,0 +1,204 @@
+"""The command line. The only place that parses arguments or prints."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ffn.model import FrameFlexible
+
+Command = Callable[[argparse.Namespace], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; an error that the user can mend is one line on stderr and exit status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"ffn {options.name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"ffn {options.name}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ffn", description="Frame Flexible Networks.")
+    commands = parser.add_subparsers(dest="name", required=True, metavar="command")
+
+    info = commands.add_parser("info", help="what a checkpoint is: card, cost, divergence between branches; no data")
+    info.add_argument("checkpoint", type=Path)
+    info.add_argument("--layers", type=int, default=5, help="how many layers to list, the most divergent first")
+    info.set_defaults(command=_info)
+
+    evaluate = commands.add_parser("eval", help="accuracy at any numbers of frames")
+    evaluate.add_argument("--checkpoint", type=Path, required=True)
+    evaluate.add_argument("--data", type=Path, required=True, help="a folder of class/*.mp4, or a manifest CSV")
+    evaluate.add_argument("--frames", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32], metavar="T")
+    evaluate.add_argument("--batch-size", type=int, default=32)
+    evaluate.add_argument("--workers", type=int, default=0, help="processes that decode")
+    evaluate.add_argument("--device", default="cpu")
+    evaluate.add_argument("--csv", type=Path, help="write the table to this file too")
+    evaluate.set_defaults(command=_eval)
+
+    extract = commands.add_parser("extract", help="take one branch out as an ordinary network")
+    extract.add_argument("checkpoint", type=Path)
+    extract.add_argument("--frames", type=int, required=True, metavar="T")
+    extract.add_argument("-o", "--output", type=Path, required=True)
+    extract.set_defaults(command=_extract)
+
+    data = commands.add_parser("data", help="render the embedded videos")
+    data.add_argument("--split", choices=("train", "val", "test"), default="test")
+    data.add_argument("--root", type=Path, help="where to (default: $FFN_CACHE or the user's cache)")
+    data.set_defaults(command=_data)
+
+    reproduce = commands.add_parser("reproduce", help="rerun an experiment behind a number in this repository")
+    reproduce.add_argument("experiment", choices=("demo",))
+    reproduce.add_argument("--only", help="one network of the experiment, by name")
+    reproduce.add_argument("--output", type=Path, help="where to (default: workbench/demo)")
+    reproduce.set_defaults(command=_reproduce)
+    return parser
+
+
+def _info(options: argparse.Namespace) -> None:
+    from ffn.checkpoint import load
+    from ffn.cost import cost, parameters
+    from ffn.statistics import branch_divergences
+
+    model = load(options.checkpoint)
+    _print_card(model)
+    print(f"\nparameters  {parameters(model):,}")
+    print(_table(["frames", "GMACs", "GFLOPs"], [_cost_row(t, cost(model, t).macs) for t in model.frames]))
+    longest = max(model.frames)
+    for branch in model.frames[:-1]:
+        found = branch_divergences(model, branch, longest)
+        worst = sorted(found, key=lambda layer: -found[layer].mean_shift)[: options.layers]
+        mean = sum(d.mean_shift for d in found.values()) / max(1, len(found))
+        print(
+            f"\nnorms of the {branch}-frame branch against the {longest}-frame branch: {len(found)} layers, "
+            f"mean shift {mean:.3f} sigma; the furthest apart:"
+        )
+        rows = [
+            [layer, f"{d.mean_shift:.3f}", f"{d.log_variance_ratio:.3f}", f"{d.symmetric_kl:.3f}"]
+            for layer, d in ((layer, found[layer]) for layer in worst)
+        ]
+        print(_table(["layer", "mean shift (sigma)", "|log variance ratio|", "symmetric KL (nats)"], rows))
+
+
+def _cost_row(num_frames: int, macs: int) -> list[str]:
+    return [str(num_frames), f"{macs / 1e9:.4g}", f"{2 * macs / 1e9:.4g}"]
+
+
+def _print_card(model: "FrameFlexible") -> None:
+    for key, value in model.card.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{name}={content}" for name, content in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value))
+        print(f"{key:<14}{value}")
+
+
+def _eval(options: argparse.Namespace) -> None:
+    from ffn.checkpoint import class_names, load, preprocessing
+    from ffn.cost import cost
+    from ffn.data import Clips
+    from ffn.evaluate import evaluate, wilson
+    from ffn.files import write_csv
+
+    model = load(options.checkpoint).to(options.device)
+    frames = tuple(dict.fromkeys(options.frames))
+    clips = Clips(options.data, frames=frames, preprocessing=preprocessing(model.card), classes=class_names(model.card))
+    with _Progress() as progress:
+        results = evaluate(
+            model,
+            clips,
+            batch_size=options.batch_size,
+            workers=options.workers,
+            progress=lambda done, total: progress("videos", done, total),
+        )
+    if not results[0].clips:
+        raise ValueError(f"none of the {len(clips)} videos of {options.data} can be read: {results[0].unreadable[0]}")
+    rows = []
+    for result in results:
+        low, high = (100 * bound for bound in wilson(result.correct, result.clips))
+        top1 = 100 * result.correct / result.clips
+        gmacs = cost(model, result.num_frames).macs / 1e9
+        rows.append(
+            {
+                "frames": result.num_frames,
+                "branch": result.branch,
+                "top-1 %": f"{top1:.2f}",
+                "95 % interval": f"{low:.1f}-{high:.1f}",
+                "clips": result.clips,
+                "GMACs": f"{gmacs:.4g}",
+            }
+        )
+    print(_table(list(rows[0]), [list(map(str, row.values())) for row in rows]))
+    for reason in results[0].unreadable:
+        print(f"skipped: {reason}", file=sys.stderr)
+    if results[0].unreadable:
+        print(f"{len(results[0].unreadable)} of {len(clips)} videos were skipped", file=sys.stderr)
+    if options.csv:
+        write_csv(options.csv, rows)
+
+
+def _extract(options: argparse.Namespace) -> None:
+    from ffn.checkpoint import load, save
+    from ffn.model import extract
+
+    save(extract(load(options.checkpoint), options.frames), options.output)
+    print(f"{options.output}: the {options.frames}-frame branch of {options.checkpoint}")
+
+
+def _data(options: argparse.Namespace) -> None:
+    from ffn import moving_shapes
+
+    with _Progress() as progress:
+        manifest = moving_shapes.prepare(
+            options.split, options.root, progress=lambda done, total: progress("rendering", done, total)
+        )
+    print(manifest)
+
+
+def _reproduce(options: argparse.Namespace) -> None:
+    from ffn.reproduce import DEMO, demo
+
+    with _Progress() as progress:
+        demo(options.output or DEMO, only=options.only, report=progress)
+
+
+class _Progress:
+    """A tqdm bar that starts anew when the work gets another name."""
+
+    def __init__(self) -> None:
+        self.name, self.bar = "", None
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if name != self.name or self.bar is None:
+            self.__exit__()
+            self.name, self.bar = name, tqdm(total=total, desc=name)
+        self.bar.update(done - self.bar.n)
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their longest cell; the first one to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        return "  ".join([cells[0].ljust(widths[0]) if not cells[0].isdigit() else first, *others])
+
+    return "\n".join(map(line, [header, *rows]))

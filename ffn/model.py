@@ -1,0 +1,168 @@
+"""The frame-flexible network: one set of weights, one private set of norms and gains per trained frame count."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from difflib import get_close_matches
+from typing import Any
+
+import timm
+from torch import Tensor, nn
+
+from ffn.layers import ResidualAdapter, Routed, Switchable, TemporalShift, check_frames, nearest
+from ffn.surgery import blocks, first_convolution, is_norm, replace, swapped
+
+
+class FrameAverage(nn.Module):
+    """An image classifier made a clip classifier: the mean of its logits over the frames."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, clips: Tensor) -> Tensor:  # (B, T, C, H, W) -> (B, K)
+        logits = self.backbone(clips.flatten(0, 1))
+        return logits.unflatten(0, clips.shape[:2]).mean(dim=1)
+
+
+def specialise(network: nn.Module, branch: int, num_frames: int) -> nn.Module:
+    """The ordinary network that `network` is for clips of `num_frames` frames in `branch`; parameters are shared."""
+    return swapped(network, lambda module: module.at(branch, num_frames) if isinstance(module, Routed) else None)
+
+
+class FrameFlexible(nn.Module):
+    """A video network for clips of any number of frames.
+
+    `model(clips)` takes clips of shape (B, T, C, H, W) and returns logits (B, K). The branch trained nearest to T
+    answers (ties to the higher count); `model(clips, branch=8)` forces one. In training mode T must be a trained
+    count, unless the branch is given: a stray T would pollute that branch's running statistics.
+
+    `config` holds the arguments of `create_model` that build this model again; `card` what its file said of it.
+    """
+
+    def __init__(self, network: nn.Module, frames: Sequence[int], *, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.network = network
+        self.frames = check_frames(frames)
+        self.config = config
+        self.card: dict[str, Any] = {}
+        self._specialised: dict[tuple[int, int], nn.Module] = {}
+
+    def forward(self, clips: Tensor, branch: int | None = None) -> Tensor:
+        if clips.ndim != 5:
+            raise ValueError(
+                "expected clips of shape (batch, frames, channels, height, width), "
+                f"got {tuple(clips.shape)}; for one clip use clip.unsqueeze(0)"
+            )
+        num_frames = clips.shape[1]
+        return self.at(self.route(num_frames, branch), num_frames)(clips)
+
+    def route(self, num_frames: int, branch: int | None = None) -> int:
+        """The branch that answers a clip of `num_frames` frames; `ValueError` for an untrained `branch`."""
+        if branch is None:
+            if self.training and num_frames not in self.frames:
+                raise ValueError(
+                    f"cannot train on clips of {num_frames} frames: the branches are {self.frames}; "
+                    "pass branch=..., or call model.eval() to predict"
+                )
+            return nearest(num_frames, self.frames)
+        if branch not in self.frames:
+            raise ValueError(f"there is no branch {branch}; the branches are {self.frames}")
+        return branch
+
+    def at(self, branch: int, num_frames: int) -> nn.Module:
+        """The ordinary network, with shared parameters, that answers `num_frames` frames in `branch`."""
+        key = (branch, num_frames)
+        if key not in self._specialised:
+            self._specialised[key] = specialise(self.network, branch, num_frames)
+        return self._specialised[key]
+
+    def train(self, mode: bool = True) -> "FrameFlexible":
+        self._specialised = {}  # the containers in it have flags of their own
+        return super().train(mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_specialised": {}}
+
+
+def create_model(
+    architecture: str,
+    frames: Sequence[int] = (4, 8, 16),
+    *,
+    num_classes: int = 1000,
+    pretrained: bool = False,
+    shift: bool = True,
+    private_norms: bool = True,
+    alteration: bool = True,
+    **timm_kwargs: Any,
+) -> FrameFlexible:
+    """A frame-flexible network on the timm classifier `architecture`.
+
+    In every residual block: the temporal shift of the block's first convolution's input, then the weight alteration
+    (`ResidualAdapter`); a private copy of every norm per branch (`Switchable`); everything else is shared
+    (paper section 4, figure 5). With one frame count it is an ordinary TSM without anything private.
+
+    Args:
+        frames: trained frame counts, increasing; the longest one teaches.
+        pretrained: start from timm's weights; every branch starts from the same norms.
+        shift, private_norms, alteration: leave a part out, for ablations.
+        timm_kwargs: passed to `timm.create_model`, e.g. `drop_rate=0.5`.
+
+    Raises:
+        ValueError: for frames that do not increase, an architecture that timm does not know, or one that cannot be
+            converted.
+    """
+    frames = check_frames(frames)
+    backbone = _timm_classifier(architecture, pretrained=pretrained, num_classes=num_classes, **timm_kwargs)
+    several = len(frames) > 1
+    _insert(backbone, frames, shift=shift, alteration=alteration and several)
+    if private_norms and several:
+        replace(backbone, is_norm, lambda norm: Switchable(norm, frames))
+    config = {
+        "architecture": architecture,
+        "frames": list(frames),
+        "num_classes": num_classes,
+        "shift": shift,
+        "private_norms": private_norms,
+        "alteration": alteration,
+        "timm_kwargs": timm_kwargs,
+    }
+    return FrameFlexible(FrameAverage(backbone), frames, config=config)
+
+
+def _timm_classifier(architecture: str, **kwargs: Any) -> nn.Module:
+    if not timm.is_model(architecture):
+        near = get_close_matches(architecture, timm.list_models(), n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else "; timm.list_models() names all"
+        raise ValueError(f"timm has no model {architecture!r}{hint}")
+    return timm.create_model(architecture, **kwargs)
+
+
+def _insert(backbone: nn.Module, frames: Sequence[int], *, shift: bool, alteration: bool) -> None:
+    """Wraps the first convolution of every block; looks for all of them before it touches one."""
+    targets = {first_convolution(block) for block in blocks(backbone)}
+
+    def wrap(convolution: nn.Module) -> nn.Module:
+        altered = ResidualAdapter(convolution, frames) if alteration else convolution  # type: ignore[arg-type]
+        return TemporalShift(altered) if shift else altered
+
+    replace(backbone, lambda module: module in targets, wrap)
+
+
+def extract(model: FrameFlexible, frames: int) -> FrameFlexible:
+    """The branch trained at `frames` as a single-count model of its own, for any number of frames.
+
+    The weight alteration is folded into the weights and nothing switchable is left, so the result has the parameters
+    and the speed of an ordinary network. It shares no memory with `model`.
+    """
+    if frames not in model.frames:
+        raise ValueError(f"there is no branch {frames}; the branches are {model.frames}")
+
+    def settle(module: nn.Module) -> nn.Module | None:
+        if isinstance(module, Switchable):
+            return module.at(frames, frames)
+        return module.fold(frames) if isinstance(module, ResidualAdapter) else None
+
+    network = deepcopy(swapped(model.network, settle))
+    extracted = FrameFlexible(network, (frames,), config={**model.config, "frames": [frames]})
+    extracted.card = {**model.card, "frames": [frames]}
+    return extracted.train(model.training)

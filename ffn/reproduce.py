@@ -1,0 +1,144 @@
+"""The experiments behind the numbers in this repository, each rerunnable by `ffn reproduce`."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ffn import moving_shapes
+from ffn.checkpoint import class_names, describe, load, preprocessing, read_card, save
+from ffn.data import Clips
+from ffn.evaluate import evaluate
+from ffn.files import write_csv
+from ffn.model import FrameFlexible, create_model
+from ffn.train import Training, train
+from ffn.transforms import Preprocessing
+
+DEMO = Path(__file__).resolve().parent.parent / "workbench" / "demo"
+GRID = tuple(range(1, 33))  # every frame count of the dashboard's slider
+
+Report = Callable[[str, int, int], object]  # what is being done, steps done, steps in all
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One bundled network. All share backbone, data, budget of epochs, schedule and augmentation."""
+
+    name: str
+    frames: tuple[int, ...]
+    method: str
+    title: str
+
+    @property
+    def training(self) -> Training:
+        """Chosen on the validation split, the same for all."""
+        return Training(method=self.method, epochs=16, batch_size=16, learning_rate=3e-3, seed=0)
+
+
+RECIPES = (
+    Recipe("tsm-16", (16,), "ffn", "TSM trained at 16 frames"),
+    Recipe("tsm-8", (8,), "ffn", "TSM trained at 8 frames"),
+    Recipe("tsm-4", (4,), "ffn", "TSM trained at 4 frames"),
+    Recipe("ffn-4-8-16", (4, 8, 16), "ffn", "FFN, the paper's loss"),
+    Recipe("ffn-labels-4-8-16", (4, 8, 16), "ffn-labels", "FFN, labels on every stream"),
+)
+PREPROCESSING = Preprocessing(resize=36, crop=32)
+BACKBONE: dict[str, Any] = {"architecture": "resnet10t", "channels": (32, 64, 128, 256)}
+
+
+def demo_model(frames: tuple[int, ...], seed: int = 0) -> FrameFlexible:
+    """The untrained small network of the demo, for clips of 16 classes at 32 pixels."""
+    torch.manual_seed(seed)
+    return create_model(frames=frames, num_classes=len(moving_shapes.CLASSES), **BACKBONE)
+
+
+def demo(output: Path = DEMO, *, only: str | None = None, root: Path | None = None, report: Report) -> None:
+    """Trains every bundled network on `moving_shapes` and records its test results beside it.
+
+    A network whose file says that it was trained by the same recipe on the same data is not trained again, nor
+    evaluated again where its results are there, so a killed run goes on where it stopped.
+
+    Raises:
+        ValueError: when there is no recipe called `only`.
+    """
+    recipes = [recipe for recipe in RECIPES if only in (None, recipe.name)]
+    if not recipes:
+        raise ValueError(f"there is no recipe {only!r}; there are {', '.join(recipe.name for recipe in RECIPES)}")
+    manifests = {
+        split: moving_shapes.prepare(
+            split, root, progress=lambda done, total, s=split: report(f"rendering {s}", done, total)
+        )
+        for split in moving_shapes.SPLITS
+    }
+    for recipe in recipes:
+        _reproduce(recipe, manifests, output, report)
+
+
+def _reproduce(recipe: Recipe, manifests: dict[str, Path], output: Path, report: Report) -> None:
+    path = output / f"{recipe.name}.safetensors"
+    data = _clips(manifests["train"], recipe.frames, seed=recipe.training.seed)
+    if not _is_made(path, recipe, data.digest):
+        save(*_train(recipe, data, path, manifests["val"], report))
+    if not (output / f"{recipe.name}.accuracy.csv").exists():
+        record(path, manifests["test"], report=report)
+
+
+def _clips(manifest: Path, frames: tuple[int, ...], seed: int | None = None) -> Clips:
+    return Clips(
+        manifest,
+        frames=frames,
+        preprocessing=PREPROCESSING,
+        classes=moving_shapes.CLASSES,
+        seed=seed,
+        cache=seed is not None,
+    )
+
+
+def _is_made(path: Path, recipe: Recipe, data_hash: str) -> bool:
+    if not path.exists():
+        return False
+    card = read_card(path)
+    return card["recipe"] == _recipe_card(recipe) and card["data_hash"] == data_hash
+
+
+def _recipe_card(recipe: Recipe) -> dict[str, Any]:
+    return {**asdict(recipe.training), "command": f"ffn reproduce demo --only {recipe.name}"}
+
+
+def _train(
+    recipe: Recipe, data: Clips, path: Path, validation: Path, report: Report
+) -> tuple[FrameFlexible, Path, dict[str, Any]]:
+    model = demo_model(recipe.frames, recipe.training.seed)
+    for _ in train(model, data, recipe.training, progress=lambda done, total: report(recipe.name, done, total)):
+        pass
+    results = evaluate(model.eval(), _clips(validation, (4, 8, 16)))
+    card = {
+        "name": recipe.name,
+        "title": recipe.title,
+        "classes": list(moving_shapes.CLASSES),
+        **describe(PREPROCESSING),
+        "recipe": _recipe_card(recipe),
+        "seed": recipe.training.seed,
+        "data": f"moving_shapes {moving_shapes.VERSION}, {len(data)} training clips",
+        "data_hash": data.digest,
+        "metrics": {f"val_top1_at_{r.num_frames}": round(100 * r.correct / r.clips, 2) for r in results},
+    }
+    return model, path, card
+
+
+def file_hash(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def record(path: Path, manifest: Path, *, report: Report) -> None:
+    """Evaluates a bundled checkpoint at every T of the grid and writes the results as CSV files beside it."""
+    model = load(path)
+    clips = Clips(manifest, frames=GRID, preprocessing=preprocessing(model.card), classes=class_names(model.card))
+    results = evaluate(model, clips, progress=lambda done, total: report(f"testing {path.stem}", done, total))
+    key = {"checkpoint": file_hash(path), "data": clips.digest}
+    write_csv(path.with_suffix(".divergence.csv"), [key | row for r in results for row in r.divergence_rows()])
+    write_csv(path.with_suffix(".accuracy.csv"), [key | r.accuracy_row() for r in results])

@@ -1,0 +1,116 @@
+"""What norm layers see and what they divide by: channel statistics and how far apart they are.
+
+Shapes: N images, C channels.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ffn.model import FrameFlexible
+from ffn.surgery import norms, swapped
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Mean and variance (C,) of each channel, float64."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+@dataclass
+class Moments:
+    """Count, mean and summed squared deviations of channels, merged batch by batch (Chan, Golub and LeVeque 1979)."""
+
+    count: int = 0
+    mean: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    squares: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+
+    def add(self, x: Tensor) -> None:
+        """Takes in activations with their channels in dimension 1, such as (N, C, H, W)."""
+        variance, mean = torch.var_mean(x, dim=[axis for axis in range(x.ndim) if axis != 1], correction=0)
+        variance, mean = variance.double().cpu(), mean.double().cpu()
+        count = x.numel() // x.shape[1]
+        total = self.count + count
+        step = mean - self.mean
+        self.squares = self.squares + variance * count + step**2 * (self.count * count / total)
+        self.mean = self.mean + step * (count / total)
+        self.count = total
+
+    def gaussian(self) -> Gaussian:
+        """The statistics of everything taken in so far."""
+        return Gaussian(self.mean, self.squares / max(1, self.count))
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """How far one layer's statistics are from those it normalises with; each a mean over channels.
+
+    mean_shift: |difference of the means| in standard deviations of the statistics in use.
+    log_variance_ratio: |log of the ratio of the variances|.
+    symmetric_kl: mean of KL(p || q) and KL(q || p) of the two Gaussians, in nats.
+    """
+
+    mean_shift: float
+    log_variance_ratio: float
+    symmetric_kl: float
+
+
+def divergence(seen: Gaussian, used: Gaussian, eps: float = 1e-5) -> Divergence:
+    """How far the statistics `seen` in the data are from those `used`; `eps` is added to variances, as norms do."""
+    p, q = seen.variance + eps, used.variance + eps
+    gap = seen.mean - used.mean
+    return Divergence(
+        mean_shift=float((gap.abs() / q.sqrt()).mean()),
+        log_variance_ratio=float((p / q).log().abs().mean()),
+        symmetric_kl=float((p / q + q / p - 2 + gap**2 * (1 / p + 1 / q)).mean() / 4),
+    )
+
+
+class _Measured(nn.Module):
+    """A norm layer that also measures what goes into it."""
+
+    def __init__(self, norm: nn.Module, moments: Moments) -> None:
+        super().__init__()
+        self.norm, self.moments = norm, moments
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.moments.add(x)
+        return self.norm(x)
+
+
+def measured(network: nn.Module) -> tuple[nn.Module, dict[str, Moments]]:
+    """A view of an ordinary `network` whose batch norms measure their inputs, and what they measure by layer name.
+
+    `network` itself is left alone, so that others may use it at the same time.
+    """
+    layers = {norm: (name, Moments()) for name, norm in _batch_norms(network)}
+    wrapped = {norm: _Measured(norm, moments) for norm, (_, moments) in layers.items()}
+    view = swapped(network, lambda module: wrapped.pop(module, None))
+    return view, dict(layers.values())
+
+
+def running_statistics(network: nn.Module) -> dict[str, Gaussian]:
+    """The statistics that an ordinary network's batch norms normalise with, by layer name, in network order."""
+    return {
+        name: Gaussian(norm.running_mean.double().cpu(), norm.running_var.double().cpu())
+        for name, norm in _batch_norms(network)
+    }
+
+
+def branch_divergences(model: FrameFlexible, branch: int, reference: int) -> dict[str, Divergence]:
+    """Divergence of every norm's running statistics in `branch` from those in `reference`; needs no data."""
+    seen = running_statistics(model.at(branch, branch))
+    used = running_statistics(model.at(reference, reference))
+    return {name: divergence(seen[name], used[name]) for name in seen}
+
+
+def _batch_norms(network: nn.Module) -> list[tuple[str, nn.BatchNorm2d]]:
+    """Name, as the backbone's users know it, and module of every norm with running statistics."""
+    return [
+        (name.removeprefix("backbone."), norm)  # type: ignore[misc]
+        for name, norm in norms(network)
+        if getattr(norm, "running_mean", None) is not None
+    ]

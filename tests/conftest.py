@@ -1,0 +1,99 @@
+"""What several tests need: networks drawn at random, mutants, tiny videos."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve a shared core
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import ffn
+
+torch.set_num_threads(1)
+
+SMALL = {"channels": (16, 16, 24, 32), "num_classes": 7}
+
+
+@torch.no_grad()
+def redraw(model: nn.Module, seed: int = 0) -> None:
+    """Draws every parameter and statistic anew: branches and shifts that start neutral hide mistakes in routing."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if not tensor.is_floating_point():
+            continue
+        noise = torch.empty(tensor.shape).normal_(generator=generator)
+        if name.endswith("running_var"):
+            noise = noise.abs() + 0.5
+        elif tensor.ndim >= 2:
+            noise *= (1.4 / tensor[0].numel()) ** 0.5
+        else:
+            noise = 0.2 * noise + name.endswith("weight")
+        tensor.copy_(noise)
+
+
+def small(frames: Sequence[int] = (4, 8, 16), seed: int = 0, architecture: str = "resnet18", **kwargs: object):
+    """A small frame-flexible network in eval mode, everything in it drawn at random."""
+    torch.manual_seed(seed)
+    model = ffn.create_model(architecture, frames, **{**SMALL, **kwargs})
+    redraw(model, seed)
+    return model.eval()
+
+
+def random_clips(num_frames: int, batch: int = 2, size: int = 32, seed: int = 0) -> Tensor:
+    return torch.randn(batch, num_frames, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def error(got: Tensor, want: Tensor) -> float:
+    """Largest absolute error over the standard deviation of what is wanted."""
+    return float((got - want).detach().abs().max() / want.detach().std())
+
+
+def write_video(path: Path, frames: np.ndarray, codec: str = "libx264", options: dict[str, str] | None = None) -> Path:
+    """Encodes frames (N, H, W, 3) without visible loss."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=24, options=options or {"crf": "12"})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def counting_frames(count: int, size: int = 48) -> np.ndarray:
+    """Frames whose brightness tells their index: 5 * index + 10."""
+    return np.stack([np.full((size, size, 3), 5 * i + 10, np.uint8) for i in range(count)])
+
+
+def shown_index(frames: np.ndarray) -> list[int]:
+    """Which of the `counting_frames` these are."""
+    return [round((float(frame.mean()) - 10) / 5) for frame in frames]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four short videos of two classes."""
+    rng = np.random.default_rng(0)
+    for label in ("a", "b"):
+        for i in range(2):
+            write_video(tmp_path / "videos" / label / f"{i}.mp4", rng.integers(0, 255, (12, 48, 48, 3), dtype=np.uint8))
+    return tmp_path / "videos"
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a small random two-class checkpoint."""
+
+    def write(name: str = "model.safetensors", frames: Sequence[int] = (4, 8), **card: object) -> Path:
+        model = small(frames, num_classes=2)
+        about = {"classes": ["a", "b"], "input_size": 32, "resize": 36, **card}
+        ffn.save(model, tmp_path / name, about)
+        return tmp_path / name
+
+    return write
