@@ -43,17 +43,18 @@ FPS = 24
 MIDDLE = FRAMES // 2
 
 # How hard the clips are. Ranges are (lowest, highest); lengths in px, times as shares of the clip.
-OBJECTS = (3, 4)  # visible in the middle frame
-RADIUS = (9.0, 15.0)  # in the middle frame
+DISTRACTORS = (0, 1)  # things that rest all the time
+RADIUS = (10.0, 15.0)  # in the middle frame
 RADIUS_LIMITS = (6.0, 24.0)  # at any time
 PLACE = (20.0, 76.0)  # x and y in the middle frame
 PLACE_LIMITS = (8.0, 88.0)  # x and y at any time
 SPACING = 20.0  # between any two objects in the middle frame
-CONTRAST = 48  # of luma, 0-255, between an object and its background
-BACKGROUND_CONTRAST = 32  # of each channel, 0-255, within the background
-LIGHT = (180, 255)  # the brightest value a clip uses
-JITTER = 2.5  # how far the camera strays
-DURATION = (0.35, 1.0)  # of the motion; the object rests before and after
+CONTRAST = 72  # of luma, 0-255, by which an object outshines its background
+BACKGROUND_CONTRAST = 16  # of each channel, 0-255, within the background
+LIGHT = (200, 255)  # the brightest value a clip uses
+GROUND = (24, 88)  # the values of the background
+JITTER = 1.0  # how far the camera strays
+DURATION = (0.5, 1.0)  # of the motion; the object rests before and after
 DEVIATION = 25.0  # degrees from straight left, right, up or down
 REACH = (28.0, 52.0)  # length of a straight path
 GROWTH = (0.7, 1.2)  # doublings of the radius
@@ -256,7 +257,7 @@ def whole(rng: RandomState, low: int, high: int) -> int:
 
 def draw_scene(rng: RandomState) -> Scene:
     light = whole(rng, *LIGHT)
-    ground = [whole(rng, 40, light - 40) for _ in range(3)]
+    ground = [whole(rng, *GROUND) for _ in range(3)]
     colours = [np.array(ground), np.array([c + whole(rng, -1, 1) * BACKGROUND_CONTRAST for c in ground])]
     camera = draw_camera(rng)
     background = blend(colours[0], colours[1], draw_pattern(rng, camera))
@@ -266,7 +267,7 @@ def draw_scene(rng: RandomState) -> Scene:
 
 def draw_things(rng: RandomState, background: list[np.ndarray], light: int) -> list[Thing]:
     things: list[Thing] = []
-    wanted = whole(rng, *OBJECTS) + 1  # and a spare one
+    wanted = 2 + DISTRACTORS[1] + 1  # what may move, what rests, and a spare one
     while len(things) < wanted:
         thing = Thing(
             shape=list(SHAPES)[whole(rng, 0, len(SHAPES) - 1)],
@@ -285,7 +286,7 @@ def draw_things(rng: RandomState, background: list[np.ndarray], light: int) -> l
 def draw_colour(rng: RandomState, background: list[np.ndarray], light: int) -> np.ndarray:
     while True:
         colour = np.array([whole(rng, 0, light) for _ in range(3)])
-        if min(abs(luma(colour) - luma(other)) for other in background) >= CONTRAST:
+        if min(luma(colour) - luma(other) for other in background) >= CONTRAST:
             return colour
 
 
@@ -446,10 +447,11 @@ def choreograph(rng: RandomState, scene: Scene, label: str) -> list[tuple[Thing,
     """
     first, second = scene.things[:2]
     axis = math.atan2(second.y - first.y, second.x - first.x)
+    distractors = whole(rng, *DISTRACTORS)
     while True:
         how = draw_manner(rng, axis)
         moves = [act(motion, how) for motion in MOTIONS[label]]
-        things = cast(scene, moves)
+        things = cast(scene, moves)[: len(moves) + distractors]
         rests = [np.zeros((FRAMES, 5)) + Pose()] * (len(things) - len(moves))
         tracks = [at_rest(thing) + move for thing, move in zip(things, moves + rests, strict=True)]
         if all(map(in_view, tracks)) and (len(moves) == 1 or touch(*tracks[:2])):

@@ -4,6 +4,7 @@ Shapes: N images, C channels.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -107,10 +108,23 @@ def branch_divergences(model: FrameFlexible, branch: int, reference: int) -> dic
     return {name: divergence(seen[name], used[name]) for name in seen}
 
 
-def _batch_norms(network: nn.Module) -> list[tuple[str, nn.BatchNorm2d]]:
+def norm_summaries(model: FrameFlexible, branch: int) -> dict[str, dict[str, float]]:
+    """Channel means of mean, variance, weight and bias (mu, sigma^2, gamma, beta) of every batch norm in a branch."""
+    return {
+        name: {
+            "mean": float(norm.running_mean.mean()),
+            "variance": float(norm.running_var.mean()),
+            "weight": float(norm.weight.detach().mean()),
+            "bias": float(norm.bias.detach().mean()),
+        }
+        for name, norm in _batch_norms(model.at(branch, branch))
+    }
+
+
+def _batch_norms(network: nn.Module) -> list[tuple[str, Any]]:
     """Name, as the backbone's users know it, and module of every norm with running statistics."""
     return [
-        (name.removeprefix("backbone."), norm)  # type: ignore[misc]
+        (name.removeprefix("backbone."), norm)
         for name, norm in norms(network)
         if getattr(norm, "running_mean", None) is not None
     ]
