@@ -4,10 +4,7 @@ Nothing is ever unpickled, so a file from a stranger can do no harm.
 """
 
 import json
-import struct
 from collections.abc import Mapping
-from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +13,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
+from ffn.card import KEY, Card, CheckpointError, class_names, existing, parse_card, read_card, versions
+from ffn.cost import cost
 from ffn.files import replacing
 from ffn.model import FrameFlexible, create_model
 from ffn.transforms import Preprocessing
 
-Card = dict[str, Any]
-KEY = "ffn.card"
-LONGEST_HEADER = 100 * 2**20  # bytes; the limit of the safetensors format
-
-
-class CheckpointError(ValueError):
-    """A file that is no checkpoint of ours, or is damaged, with the way out."""
+__all__ = ["CheckpointError", "class_names", "describe", "load", "preprocessing", "read_card", "save"]
 
 
 def save(model: FrameFlexible, path: str | Path, card: Mapping[str, Any] | None = None) -> None:
@@ -37,6 +30,10 @@ def save(model: FrameFlexible, path: str | Path, card: Mapping[str, Any] | None 
     """
     path = Path(path)
     complete = {"classes": None, **model.card, **(card or {}), **model.config, "versions": versions()}
+    size = int(complete.get("input_size") or 224)
+    costs = {t: cost(model, t, size) for t in model.frames}
+    complete["params"] = costs[model.frames[0]].params
+    complete["gmacs"] = {str(t): round(c.macs / 1e9, 6) for t, c in costs.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
     content = dump_tensors(tensors, metadata={"format": "pt", KEY: json.dumps(complete)})
     with replacing(path) as temporary:
@@ -50,7 +47,7 @@ def load(source: str | Path | bytes) -> FrameFlexible:
         CheckpointError: when the file is missing, foreign or damaged, or its tensors are not those of the card.
     """
     content, name = _content(source)
-    card = _card(content, len(content), name)
+    card = parse_card(content, len(content), name)
     try:
         tensors = load_tensors(content)
     except Exception:
@@ -59,22 +56,6 @@ def load(source: str | Path | bytes) -> FrameFlexible:
     _fill(model, tensors, name)
     model.card = card
     return model.eval()
-
-
-def read_card(source: str | Path | bytes) -> Card:
-    """The card of a checkpoint, from the header alone.
-
-    Raises:
-        CheckpointError: when the file is missing, foreign or cut off.
-    """
-    if isinstance(source, bytes):
-        return _card(source, len(source), "the file")
-    path = _existing(source)
-    with path.open("rb") as file:
-        size = path.stat().st_size
-        length = struct.unpack("<Q", file.read(8))[0] if size >= 8 else 0
-        file.seek(0)
-        return _card(file.read(8 + min(length, LONGEST_HEADER)), size, str(path))
 
 
 def describe(preprocessing: Preprocessing) -> Card:
@@ -92,27 +73,14 @@ def describe(preprocessing: Preprocessing) -> Card:
 
 def preprocessing(card: Mapping[str, Any]) -> Preprocessing:
     """How a card says that frames become a clip; ImageNet's customs where it says nothing."""
-    known = {field.name for field in fields(Preprocessing)} - {"crop"}
-    said = {key: tuple(v) if isinstance(v, list) else v for key, v in card.items() if key in known and v is not None}
     size = int(card.get("input_size") or Preprocessing.crop)
-    said.setdefault("resize", round(size * 256 / 224))
-    return Preprocessing(crop=size, **said)
-
-
-def class_names(card: Mapping[str, Any]) -> tuple[str, ...]:
-    """The classes in the order of the outputs; numbers as words where the card has no names."""
-    return tuple(card.get("classes") or map(str, range(card["num_classes"])))
-
-
-def versions() -> dict[str, str]:
-    """The versions that a file was written with."""
-    found = {}
-    for package in ("frame-flexible", "torch", "timm"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
+    return Preprocessing(
+        crop=size,
+        resize=int(card.get("resize") or round(size * 256 / 224)),
+        mean=tuple(card.get("mean") or Preprocessing.mean),
+        std=tuple(card.get("std") or Preprocessing.std),
+        channel_order=card.get("channel_order") or Preprocessing.channel_order,
+    )
 
 
 def _tensors(model: FrameFlexible) -> dict[str, Tensor]:
@@ -125,48 +93,8 @@ def _tensors(model: FrameFlexible) -> dict[str, Tensor]:
 def _content(source: str | Path | bytes) -> tuple[bytes, str]:
     if isinstance(source, bytes):
         return source, "the file"
-    path = _existing(source)
+    path = existing(source)
     return path.read_bytes(), str(path)
-
-
-def _existing(source: str | Path) -> Path:
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise CheckpointError(f"no such checkpoint: {path}")
-    return path
-
-
-def _card(head: bytes, size: int, name: str) -> Card:
-    """The card in the first bytes of a file of `size` bytes."""
-    if head[:2] == b"PK" or head[:1] == b"\x80":
-        raise CheckpointError(f"{name} is a pickle, whatever its name; only .safetensors files are opened")
-    length = struct.unpack("<Q", head[:8])[0] if size >= 8 else 0
-    if not 2 <= length <= LONGEST_HEADER or head[8:9] != b"{":
-        raise CheckpointError(f"{name} is not a .safetensors file; ffn.save writes one")
-    if size < 8 + length:
-        raise CheckpointError(f"{name} is cut off: {size:,} bytes, less than its header; copy or download it again")
-    try:
-        header = json.loads(head[8 : 8 + length])
-        end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
-        text = header.get("__metadata__", {}).get(KEY)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        raise CheckpointError(f"{name} is damaged: its header cannot be read; copy or download it again") from None
-    if size != 8 + length + end:
-        raise CheckpointError(f"{name} is cut off: {size:,} bytes of {8 + length + end:,}; copy or download it again")
-    if text is None:
-        raise CheckpointError(f"{name} holds tensors but no card, so it is no checkpoint of ours; ffn.save writes one")
-    return _checked(text, name)
-
-
-def _checked(text: str, name: str) -> Card:
-    try:
-        card = json.loads(text)
-        missing = {"architecture", "timm_kwargs", "frames", "num_classes"} - set(card)
-    except (ValueError, TypeError):
-        raise CheckpointError(f"{name} is damaged: its card is not JSON") from None
-    if missing or not isinstance(card, dict):
-        raise CheckpointError(f"the card of {name} lacks {', '.join(sorted(missing))}; write it with ffn.save")
-    return card
 
 
 def _build(card: Card, name: str) -> FrameFlexible:

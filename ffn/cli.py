@@ -3,10 +3,15 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm
+
 if TYPE_CHECKING:
+    from ffn.divergence import Divergence
+    from ffn.evaluate import Result
     from ffn.model import FrameFlexible
 
 Command = Callable[[argparse.Namespace], None]
@@ -65,48 +70,37 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from ffn.checkpoint import load
-    from ffn.cost import cost, parameters
-    from ffn.statistics import branch_divergences
+    from ffn.card import branch_divergences, read_card
 
-    model = load(options.checkpoint)
-    _print_card(model)
-    print(f"\nparameters  {parameters(model):,}")
-    print(_table(["frames", "GMACs", "GFLOPs"], [_cost_row(t, cost(model, t).macs) for t in model.frames]))
-    longest = max(model.frames)
-    for branch in model.frames[:-1]:
-        found = branch_divergences(model, branch, longest)
-        worst = sorted(found, key=lambda layer: -found[layer].mean_shift)[: options.layers]
-        mean = sum(d.mean_shift for d in found.values()) / max(1, len(found))
-        print(
-            f"\nnorms of the {branch}-frame branch against the {longest}-frame branch: {len(found)} layers, "
-            f"mean shift {mean:.3f} sigma; the furthest apart:"
-        )
-        rows = [
-            [layer, f"{d.mean_shift:.3f}", f"{d.log_variance_ratio:.3f}", f"{d.symmetric_kl:.3f}"]
-            for layer, d in ((layer, found[layer]) for layer in worst)
-        ]
-        print(_table(["layer", "mean shift (sigma)", "|log variance ratio|", "symmetric KL (nats)"], rows))
+    card = read_card(options.checkpoint)
+    for key, value in card.items():
+        print(f"{key:<14} {_flat(value)}")
+    rows = [[t, f"{gmacs:.4g}", f"{2 * gmacs:.4g}"] for t, gmacs in card.get("gmacs", {}).items()]
+    print("\n" + _table(["frames", "GMACs", "GFLOPs"], rows))
+    *shorter, longest = card["frames"]
+    for branch in shorter:
+        found = branch_divergences(options.checkpoint, branch, longest)
+        _print_divergences(found, options.layers, f"the {branch}-frame branch against the {longest}-frame branch")
 
 
-def _cost_row(num_frames: int, macs: int) -> list[str]:
-    return [str(num_frames), f"{macs / 1e9:.4g}", f"{2 * macs / 1e9:.4g}"]
+def _flat(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_flat(content)}" for name, content in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _print_card(model: "FrameFlexible") -> None:
-    for key, value in model.card.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{name}={content}" for name, content in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(map(str, value))
-        print(f"{key:<14}{value}")
+def _print_divergences(found: "dict[str, Divergence]", layers: int, title: str) -> None:
+    worst = sorted(found, key=lambda layer: -found[layer].mean_shift)[:layers]
+    mean = sum(d.mean_shift for d in found.values()) / max(1, len(found))
+    print(f"\nnorms of {title}: {len(found)} layers, {mean:.3f} sigma apart in the mean; the furthest:")
+    rows = [[layer, *(f"{number:.3f}" for number in astuple(found[layer]))] for layer in worst]
+    print(_table(["layer", "mean shift (sigma)", "|log variance ratio|", "symmetric KL (nats)"], rows))
 
 
 def _eval(options: argparse.Namespace) -> None:
     from ffn.checkpoint import class_names, load, preprocessing
-    from ffn.cost import cost
     from ffn.data import Clips
-    from ffn.evaluate import evaluate, wilson
+    from ffn.evaluate import evaluate
     from ffn.files import write_csv
 
     model = load(options.checkpoint).to(options.device)
@@ -122,28 +116,29 @@ def _eval(options: argparse.Namespace) -> None:
         )
     if not results[0].clips:
         raise ValueError(f"none of the {len(clips)} videos of {options.data} can be read: {results[0].unreadable[0]}")
-    rows = []
-    for result in results:
-        low, high = (100 * bound for bound in wilson(result.correct, result.clips))
-        top1 = 100 * result.correct / result.clips
-        gmacs = cost(model, result.num_frames).macs / 1e9
-        rows.append(
-            {
-                "frames": result.num_frames,
-                "branch": result.branch,
-                "top-1 %": f"{top1:.2f}",
-                "95 % interval": f"{low:.1f}-{high:.1f}",
-                "clips": result.clips,
-                "GMACs": f"{gmacs:.4g}",
-            }
-        )
-    print(_table(list(rows[0]), [list(map(str, row.values())) for row in rows]))
+    rows = [_accuracy_row(model, result) for result in results]
+    print(_table(list(rows[0]), [list(row.values()) for row in rows]))
     for reason in results[0].unreadable:
         print(f"skipped: {reason}", file=sys.stderr)
     if results[0].unreadable:
         print(f"{len(results[0].unreadable)} of {len(clips)} videos were skipped", file=sys.stderr)
     if options.csv:
         write_csv(options.csv, rows)
+
+
+def _accuracy_row(model: "FrameFlexible", result: "Result") -> dict[str, str]:
+    from ffn.cost import cost
+    from ffn.evaluate import wilson
+
+    low, high = (100 * bound for bound in wilson(result.correct, result.clips))
+    return {
+        "frames": str(result.num_frames),
+        "branch": str(result.branch),
+        "top-1 %": f"{100 * result.correct / result.clips:.2f}",
+        "95 % interval": f"{low:.1f}-{high:.1f}",
+        "clips": str(result.clips),
+        "GMACs": f"{cost(model, result.num_frames).macs / 1e9:.4g}",
+    }
 
 
 def _extract(options: argparse.Namespace) -> None:
@@ -175,13 +170,12 @@ class _Progress:
     """A tqdm bar that starts anew when the work gets another name."""
 
     def __init__(self) -> None:
-        self.name, self.bar = "", None
+        self.bar = tqdm(disable=True)
+        self.name = ""
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        from tqdm import tqdm
-
-        if name != self.name or self.bar is None:
-            self.__exit__()
+        if name != self.name:
+            self.bar.close()
             self.name, self.bar = name, tqdm(total=total, desc=name)
         self.bar.update(done - self.bar.n)
 
@@ -189,16 +183,15 @@ class _Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
+        self.bar.close()
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their longest cell; the first one to the left, numbers to the right."""
+    """Columns as wide as their longest cell, flushed right but for words in the first."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        first, *others = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        return "  ".join([cells[0].ljust(widths[0]) if not cells[0].isdigit() else first, *others])
+        first = cells[0].rjust(widths[0]) if header[0] == "frames" else cells[0].ljust(widths[0])
+        return "  ".join([first, *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))])
 
     return "\n".join(map(line, [header, *rows]))

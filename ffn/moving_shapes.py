@@ -43,17 +43,17 @@ FPS = 24
 MIDDLE = FRAMES // 2
 
 # How hard the clips are. Ranges are (lowest, highest); lengths in px, times as shares of the clip.
-DISTRACTORS = (0, 1)  # things that rest all the time
-RADIUS = (10.0, 15.0)  # in the middle frame
+DISTRACTORS = (0, 0)  # things that rest all the time
+RADIUS = (11.0, 15.0)  # in the middle frame
 RADIUS_LIMITS = (6.0, 24.0)  # at any time
 PLACE = (20.0, 76.0)  # x and y in the middle frame
 PLACE_LIMITS = (8.0, 88.0)  # x and y at any time
 SPACING = 20.0  # between any two objects in the middle frame
 CONTRAST = 72  # of luma, 0-255, by which an object outshines its background
-BACKGROUND_CONTRAST = 16  # of each channel, 0-255, within the background
+BACKGROUND_CONTRAST = 20  # of each channel, 0-255, within the background
 LIGHT = (200, 255)  # the brightest value a clip uses
 GROUND = (24, 88)  # the values of the background
-JITTER = 1.0  # how far the camera strays
+JITTER = 1.5  # how far the camera strays
 DURATION = (0.5, 1.0)  # of the motion; the object rests before and after
 DEVIATION = 25.0  # degrees from straight left, right, up or down
 REACH = (28.0, 52.0)  # length of a straight path

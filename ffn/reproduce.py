@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ RECIPES = (
     Recipe("tsm-16", (16,), "ffn", "TSM trained at 16 frames"),
     Recipe("tsm-8", (8,), "ffn", "TSM trained at 8 frames"),
     Recipe("tsm-4", (4,), "ffn", "TSM trained at 4 frames"),
+    Recipe("tsm-1", (1,), "ffn", "trained at 1 frame, which shows no motion"),
     Recipe("ffn-4-8-16", (4, 8, 16), "ffn", "FFN, the paper's loss"),
     Recipe("ffn-labels-4-8-16", (4, 8, 16), "ffn-labels", "FFN, labels on every stream"),
 )
@@ -67,14 +69,13 @@ def demo(output: Path = DEMO, *, only: str | None = None, root: Path | None = No
     recipes = [recipe for recipe in RECIPES if only in (None, recipe.name)]
     if not recipes:
         raise ValueError(f"there is no recipe {only!r}; there are {', '.join(recipe.name for recipe in RECIPES)}")
-    manifests = {
-        split: moving_shapes.prepare(
-            split, root, progress=lambda done, total, s=split: report(f"rendering {s}", done, total)
-        )
-        for split in moving_shapes.SPLITS
-    }
+    manifests = {split: _prepared(split, root, report) for split in moving_shapes.SPLITS}
     for recipe in recipes:
         _reproduce(recipe, manifests, output, report)
+
+
+def _prepared(split: str, root: Path | None, report: Report) -> Path:
+    return moving_shapes.prepare(split, root, progress=partial(report, f"rendering {split}"))
 
 
 def _reproduce(recipe: Recipe, manifests: dict[str, Path], output: Path, report: Report) -> None:
@@ -112,7 +113,7 @@ def _train(
     recipe: Recipe, data: Clips, path: Path, validation: Path, report: Report
 ) -> tuple[FrameFlexible, Path, dict[str, Any]]:
     model = demo_model(recipe.frames, recipe.training.seed)
-    for _ in train(model, data, recipe.training, progress=lambda done, total: report(recipe.name, done, total)):
+    for _ in train(model, data, recipe.training, progress=partial(report, recipe.name)):
         pass
     results = evaluate(model.eval(), _clips(validation, (4, 8, 16)))
     card = {
@@ -138,7 +139,7 @@ def record(path: Path, manifest: Path, *, report: Report) -> None:
     """Evaluates a bundled checkpoint at every T of the grid and writes the results as CSV files beside it."""
     model = load(path)
     clips = Clips(manifest, frames=GRID, preprocessing=preprocessing(model.card), classes=class_names(model.card))
-    results = evaluate(model, clips, progress=lambda done, total: report(f"testing {path.stem}", done, total))
+    results = evaluate(model, clips, progress=partial(report, f"testing {path.stem}"))
     key = {"checkpoint": file_hash(path), "data": clips.digest}
     write_csv(path.with_suffix(".divergence.csv"), [key | row for r in results for row in r.divergence_rows()])
     write_csv(path.with_suffix(".accuracy.csv"), [key | r.accuracy_row() for r in results])

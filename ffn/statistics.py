@@ -1,4 +1,4 @@
-"""What norm layers see and what they divide by: channel statistics and how far apart they are.
+"""What norm layers see and what they normalise with.
 
 Shapes: N images, C channels.
 """
@@ -9,16 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ffn.divergence import Divergence, Gaussian, divergence
 from ffn.model import FrameFlexible
 from ffn.surgery import norms, swapped
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """Mean and variance (C,) of each channel, float64."""
-
-    mean: Tensor
-    variance: Tensor
 
 
 @dataclass
@@ -42,32 +35,7 @@ class Moments:
 
     def gaussian(self) -> Gaussian:
         """The statistics of everything taken in so far."""
-        return Gaussian(self.mean, self.squares / max(1, self.count))
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """How far one layer's statistics are from those it normalises with; each a mean over channels.
-
-    mean_shift: |difference of the means| in standard deviations of the statistics in use.
-    log_variance_ratio: |log of the ratio of the variances|.
-    symmetric_kl: mean of KL(p || q) and KL(q || p) of the two Gaussians, in nats.
-    """
-
-    mean_shift: float
-    log_variance_ratio: float
-    symmetric_kl: float
-
-
-def divergence(seen: Gaussian, used: Gaussian, eps: float = 1e-5) -> Divergence:
-    """How far the statistics `seen` in the data are from those `used`; `eps` is added to variances, as norms do."""
-    p, q = seen.variance + eps, used.variance + eps
-    gap = seen.mean - used.mean
-    return Divergence(
-        mean_shift=float((gap.abs() / q.sqrt()).mean()),
-        log_variance_ratio=float((p / q).log().abs().mean()),
-        symmetric_kl=float((p / q + q / p - 2 + gap**2 * (1 / p + 1 / q)).mean() / 4),
-    )
+        return Gaussian(self.mean.numpy(), (self.squares / max(1, self.count)).numpy())
 
 
 class _Measured(nn.Module):
@@ -96,7 +64,7 @@ def measured(network: nn.Module) -> tuple[nn.Module, dict[str, Moments]]:
 def running_statistics(network: nn.Module) -> dict[str, Gaussian]:
     """The statistics that an ordinary network's batch norms normalise with, by layer name, in network order."""
     return {
-        name: Gaussian(norm.running_mean.double().cpu(), norm.running_var.double().cpu())
+        name: Gaussian(norm.running_mean.double().cpu().numpy(), norm.running_var.double().cpu().numpy())
         for name, norm in _batch_norms(network)
     }
 

@@ -86,7 +86,7 @@ def train(
             done += 1
             if progress:
                 progress(done, steps)
-        yield tally.epoch(epoch + 1, schedule.get_last_lr()[0])
+        yield tally.epoch(epoch + 1, float(schedule.get_last_lr()[0]))
 
 
 def _steps(clips: Clips, batch_size: int) -> int:

@@ -1,0 +1,114 @@
+"""The card of a checkpoint: everything needed to use it, readable in the file's header without torch or the tensors."""
+
+import json
+import struct
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+from ffn.divergence import Divergence, Gaussian, divergence
+
+Card = dict[str, Any]
+KEY = "ffn.card"
+LONGEST_HEADER = 100 * 2**20  # bytes; the limit of the safetensors format
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint of ours, or is damaged, with the way out."""
+
+
+def read_card(source: str | Path | bytes) -> Card:
+    """The card of a checkpoint, from the header alone.
+
+    Raises:
+        CheckpointError: when the file is missing, foreign or cut off.
+    """
+    if isinstance(source, bytes):
+        return parse_card(source, len(source), "the file")
+    path = existing(source)
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        length = struct.unpack("<Q", file.read(8))[0] if size >= 8 else 0
+        file.seek(0)
+        return parse_card(file.read(8 + min(length, LONGEST_HEADER)), size, str(path))
+
+
+def class_names(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes in the order of the outputs; numbers as words where the card has no names."""
+    return tuple(card.get("classes") or map(str, range(card["num_classes"])))
+
+
+def versions() -> dict[str, str]:
+    """The versions that a file was written with."""
+    found = {}
+    for package in ("frame-flexible", "torch", "timm"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def branch_divergences(path: str | Path, branch: int, reference: int) -> dict[str, Divergence]:
+    """Divergence of every norm's running statistics in `branch` from those in `reference`, from the file alone."""
+    with safe_open(str(path), framework="numpy") as file:
+        own, others = (_running_statistics(file, t) for t in (branch, reference))
+    return {layer: divergence(own[layer], others[layer]) for layer in own}
+
+
+def _running_statistics(file: Any, branch: int) -> dict[str, Gaussian]:
+    end = f".by_frames.{branch}.running_mean"
+    layers = [name.removesuffix(end) for name in file.keys() if name.endswith(end)]  # noqa: SIM118
+
+    def read(layer: str, name: str) -> np.ndarray:
+        return file.get_tensor(f"{layer}.by_frames.{branch}.{name}").astype(np.float64)
+
+    return {
+        layer.removeprefix("network.backbone."): Gaussian(read(layer, "running_mean"), read(layer, "running_var"))
+        for layer in layers
+    }
+
+
+def existing(source: str | Path) -> Path:
+    """The path of a checkpoint that is there; `CheckpointError` otherwise."""
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f"no such checkpoint: {path}")
+    return path
+
+
+def parse_card(head: bytes, size: int, name: str) -> Card:
+    """The card in the first bytes of a file of `size` bytes."""
+    if head[:2] == b"PK" or head[:1] == b"\x80":
+        raise CheckpointError(f"{name} is a pickle, whatever its name; only .safetensors files are opened")
+    length = struct.unpack("<Q", head[:8])[0] if size >= 8 else 0
+    if not 2 <= length <= LONGEST_HEADER or head[8:9] != b"{":
+        raise CheckpointError(f"{name} is not a .safetensors file; ffn.save writes one")
+    if size < 8 + length:
+        raise CheckpointError(f"{name} is cut off: {size:,} bytes, less than its header; copy or download it again")
+    try:
+        header = json.loads(head[8 : 8 + length])
+        end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+        text = header.get("__metadata__", {}).get(KEY)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        raise CheckpointError(f"{name} is damaged: its header cannot be read; copy or download it again") from None
+    if size != 8 + length + end:
+        raise CheckpointError(f"{name} is cut off: {size:,} bytes of {8 + length + end:,}; copy or download it again")
+    if text is None:
+        raise CheckpointError(f"{name} holds tensors but no card, so it is no checkpoint of ours; ffn.save writes one")
+    return _checked(text, name)
+
+
+def _checked(text: str, name: str) -> Card:
+    try:
+        card = json.loads(text)
+        missing = {"architecture", "timm_kwargs", "frames", "num_classes"} - set(card)
+    except (ValueError, TypeError):
+        raise CheckpointError(f"{name} is damaged: its card is not JSON") from None
+    if missing or not isinstance(card, dict):
+        raise CheckpointError(f"the card of {name} lacks {', '.join(sorted(missing))}; write it with ffn.save")
+    return card
