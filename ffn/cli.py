@@ -160,10 +160,14 @@ def _data(options: argparse.Namespace) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> None:
-    from ffn.reproduce import DEMO, demo
+    from ffn.reproduce import DEMO, demo, summary
 
+    output = options.output or DEMO
     with _Progress() as progress:
-        demo(options.output or DEMO, only=options.only, report=progress)
+        demo(output, only=options.only, report=progress)
+    rows = summary(output)
+    print("top-1 on the test clips, %, by number of frames")
+    print(_table(list(rows[0]), [list(row.values()) for row in rows]))
 
 
 class _Progress:

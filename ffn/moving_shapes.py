@@ -1,12 +1,13 @@
 """Moving shapes: small procedural videos whose class can only be told from motion.
 
-A clip is 48 frames (two seconds) of 96x96 px: a few coloured shapes rest on a patterned background under a
-slightly shaky camera, and one of them moves in one of 16 ways (in "meet" and "part", two of them do).
+A clip is 48 frames (two seconds) of 96x96 px: a bright shape on a darker patterned ground, under a slightly shaky
+camera, moves in one of 16 ways (in "meet" and "part" there are two).
 
-The seed of a clip draws the scene *as it stands in the middle frame*; its label only decides how things come
-to be there and where they go next. So the middle frame is the same picture, bit for bit, under every label,
-even in the compressed file, and no network can beat chance by looking at it. Most classes come in pairs that
-are each other's time reversal, which keeps single frames at other moments almost as silent.
+The seed of a clip draws the scene *as it stands in the middle frame*; its label only decides how things come to be
+there and where they go next. So wherever one thing is in view the middle frame is the same picture, bit for bit, under
+every label, even in the compressed file. Only the number of things tells something: two in "meet" and "part", none
+while "appear" and "disappear" hide theirs. Most classes come in pairs that are each other's time reversal, which keeps
+single frames at other moments almost as silent.
 
 The same seed renders the same frames on every machine: random numbers come from a frozen stream, all geometry
 is rounded to a grid of 1/16 px, and from there on everything is integer arithmetic.
@@ -459,7 +460,7 @@ def choreograph(rng: RandomState, scene: Scene, label: str) -> list[tuple[Thing,
 
 
 def cast(scene: Scene, moves: list[np.ndarray]) -> list[Thing]:
-    """The things in the clip, those that move first; nothing may be missing from the middle frame."""
+    """The things in the clip, those that move first; where the first is hidden midway the spare one moves instead."""
     return [scene.spare, *scene.things] if moves[0][MIDDLE, ALPHA] == 0 else scene.things
 
 

@@ -1,5 +1,6 @@
 """The experiments behind the numbers in this repository, each rerunnable by `ffn reproduce`."""
 
+import csv
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -143,3 +144,14 @@ def record(path: Path, manifest: Path, *, report: Report) -> None:
     key = {"checkpoint": file_hash(path), "data": clips.digest}
     write_csv(path.with_suffix(".divergence.csv"), [key | row for r in results for row in r.divergence_rows()])
     write_csv(path.with_suffix(".accuracy.csv"), [key | r.accuracy_row() for r in results])
+
+
+def summary(output: Path = DEMO, frames: tuple[int, ...] = (1, 2, 4, 6, 8, 12, 16, 32)) -> list[dict[str, str]]:
+    """Test accuracy in percent of every recorded network at some frame counts, one row per network."""
+    rows = []
+    for path in (output / f"{recipe.name}.accuracy.csv" for recipe in RECIPES):
+        if path.exists():
+            with path.open(encoding="utf-8") as file:
+                top1 = {int(r["num_frames"]): 100 * int(r["correct"]) / int(r["clips"]) for r in csv.DictReader(file)}
+            rows.append({"network": path.name.split(".")[0]} | {str(t): f"{top1[t]:.1f}" for t in frames})
+    return rows
