@@ -2,18 +2,20 @@
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from ffn.divergence import Divergence, Gaussian, divergence
 
 Card = dict[str, Any]
 KEY = "ffn.card"
+# What would make timm fetch or unpickle other weights: a file from a stranger must not ask for it.
+ELSEWHERE = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
 LONGEST_HEADER = 100 * 2**20  # bytes; the limit of the safetensors format
 
 
@@ -55,9 +57,12 @@ def versions() -> dict[str, str]:
 
 def branch_divergences(path: str | Path, branch: int, reference: int) -> dict[str, Divergence]:
     """Divergence of every norm's running statistics in `branch` from those in `reference`, from the file alone."""
-    with safe_open(str(path), framework="numpy") as file:
-        own, others = (_running_statistics(file, t) for t in (branch, reference))
-    return {layer: divergence(own[layer], others[layer]) for layer in own}
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            own, others = (_running_statistics(file, t) for t in (branch, reference))
+        return {layer: divergence(own[layer], others[layer]) for layer in own}
+    except (SafetensorError, KeyError, ValueError):
+        raise CheckpointError(f"the norms of {path} cannot be read: it is damaged or not of its card") from None
 
 
 def _running_statistics(file: Any, branch: int) -> dict[str, Gaussian]:
@@ -92,23 +97,51 @@ def parse_card(head: bytes, size: int, name: str) -> Card:
         raise CheckpointError(f"{name} is cut off: {size:,} bytes, less than its header; copy or download it again")
     try:
         header = json.loads(head[8 : 8 + length])
-        end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+        end = max((int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"), default=0)
         text = header.get("__metadata__", {}).get(KEY)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError, RecursionError):
         raise CheckpointError(f"{name} is damaged: its header cannot be read; copy or download it again") from None
     if size != 8 + length + end:
         raise CheckpointError(f"{name} is cut off: {size:,} bytes of {8 + length + end:,}; copy or download it again")
     if text is None:
         raise CheckpointError(f"{name} holds tensors but no card, so it is no checkpoint of ours; ffn.save writes one")
-    return _checked(text, name)
+    return checked_card(text, name)
 
 
-def _checked(text: str, name: str) -> Card:
+def checked_card(text: str, name: str) -> Card:
+    """The card that is written as `text`; `CheckpointError` unless it says how to build a network, in plain values."""
     try:
         card = json.loads(text)
-        missing = {"architecture", "timm_kwargs", "frames", "num_classes"} - set(card)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise CheckpointError(f"{name} is damaged: its card is not JSON") from None
-    if missing or not isinstance(card, dict):
+    if not isinstance(card, dict):
+        raise CheckpointError(f"the card of {name} is not a set of named values; write it with ffn.save")
+    if missing := NEEDED.keys() - card.keys():
         raise CheckpointError(f"the card of {name} lacks {', '.join(sorted(missing))}; write it with ffn.save")
+    for key, makes_sense in {**NEEDED, **OPTIONAL}.items():
+        if key in card and not makes_sense(card[key]):
+            raise CheckpointError(f"the card of {name} has no usable {key}: {str(card[key])[:60]!r}")
+    classes = card.get("classes")
+    if classes and len(classes) != card["num_classes"]:
+        raise CheckpointError(f"the card of {name} does not name the classes of its {card['num_classes']} outputs")
     return card
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _all(kind: Any, values: Iterable[object]) -> bool:
+    return all(isinstance(value, kind) for value in values)
+
+
+NEEDED: dict[str, Callable[[Any], bool]] = {
+    "architecture": lambda value: isinstance(value, str),
+    "timm_kwargs": lambda value: isinstance(value, dict) and not ELSEWHERE & value.keys(),
+    "frames": lambda value: isinstance(value, list) and 0 < len(value) <= 64 and all(map(_is_count, value)),
+    "num_classes": _is_count,
+}
+OPTIONAL: dict[str, Callable[[Any], bool]] = {
+    "classes": lambda value: value is None or (isinstance(value, list) and _all(str, value)),
+    "gmacs": lambda value: isinstance(value, dict) and _all(int | float, value.values()),
+}

@@ -13,7 +13,18 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
-from ffn.card import KEY, Card, CheckpointError, class_names, existing, parse_card, read_card, versions
+from ffn.card import (
+    ELSEWHERE,
+    KEY,
+    Card,
+    CheckpointError,
+    checked_card,
+    class_names,
+    existing,
+    parse_card,
+    read_card,
+    versions,
+)
 from ffn.cost import cost
 from ffn.files import replacing
 from ffn.model import FrameFlexible, create_model
@@ -30,12 +41,15 @@ def save(model: FrameFlexible, path: str | Path, card: Mapping[str, Any] | None 
     """
     path = Path(path)
     complete = {"classes": None, **model.card, **(card or {}), **model.config, "versions": versions()}
+    complete["timm_kwargs"] = {key: v for key, v in complete["timm_kwargs"].items() if key not in ELSEWHERE}
     size = int(complete.get("input_size") or 224)
     costs = {t: cost(model, t, size) for t in model.frames}
     complete["params"] = costs[model.frames[0]].params
     complete["gmacs"] = {str(t): round(c.macs / 1e9, 6) for t, c in costs.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
-    content = dump_tensors(tensors, metadata={"format": "pt", KEY: json.dumps(complete)})
+    text = json.dumps(complete)
+    checked_card(text, path.name)
+    content = dump_tensors(tensors, metadata={"format": "pt", KEY: text})
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -52,8 +66,12 @@ def load(source: str | Path | bytes) -> FrameFlexible:
         tensors = load_tensors(content)
     except Exception:
         raise CheckpointError(f"{name} is damaged: its tensors cannot be read; copy or download it again") from None
+    with torch.device("meta"):  # a card may ask for more memory than there is: look before anything is made
+        _compare(_build(card, name), tensors, name)
     model = _build(card, name)
-    _fill(model, tensors, name)
+    with torch.no_grad():
+        for key, tensor in _tensors(model).items():
+            tensor.copy_(tensors[key])
     model.card = card
     return model.eval()
 
@@ -100,6 +118,7 @@ def _content(source: str | Path | bytes) -> tuple[bytes, str]:
 def _build(card: Card, name: str) -> FrameFlexible:
     parts = {key: card[key] for key in ("shift", "private_norms", "alteration") if key in card}
     try:
+        preprocessing(card)
         return create_model(
             card["architecture"],
             frames=tuple(card["frames"]),
@@ -107,11 +126,12 @@ def _build(card: Card, name: str) -> FrameFlexible:
             **parts,
             **card["timm_kwargs"],
         )
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"the card of {name} describes no network that can be built: {error}") from None
+    except Exception as error:  # timm meets nonsense with any of them
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"the card of {name} describes no network that can be built: {reason}") from None
 
 
-def _fill(model: FrameFlexible, tensors: dict[str, Tensor], name: str) -> None:
+def _compare(model: FrameFlexible, tensors: dict[str, Tensor], name: str) -> None:
     own = _tensors(model)
     wrong = [
         *(f"{key} is missing" for key in own.keys() - tensors.keys()),
@@ -125,6 +145,3 @@ def _fill(model: FrameFlexible, tensors: dict[str, Tensor], name: str) -> None:
     if wrong:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise CheckpointError(f"the tensors of {name} are not those of its card: {'; '.join(sorted(wrong)[:5])}{more}")
-    with torch.no_grad():
-        for key, tensor in own.items():
-            tensor.copy_(tensors[key])

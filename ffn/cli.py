@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 if TYPE_CHECKING:
+    import torch
+
     from ffn.divergence import Divergence
     from ffn.evaluate import Result
     from ffn.model import FrameFlexible
@@ -103,7 +105,7 @@ def _eval(options: argparse.Namespace) -> None:
     from ffn.evaluate import evaluate
     from ffn.files import write_csv
 
-    model = load(options.checkpoint).to(options.device)
+    model = load(options.checkpoint).to(_device(options.device))
     frames = tuple(dict.fromkeys(options.frames))
     clips = Clips(options.data, frames=frames, preprocessing=preprocessing(model.card), classes=class_names(model.card))
     with _Progress() as progress:
@@ -139,6 +141,15 @@ def _accuracy_row(model: "FrameFlexible", result: "Result") -> dict[str, str]:
         "clips": str(result.clips),
         "GMACs": f"{cost(model, result.num_frames).macs / 1e9:.4g}",
     }
+
+
+def _device(name: str) -> "torch.device":
+    import torch
+
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError):
+        raise ValueError(f"there is no device {name!r} here; cpu always is") from None
 
 
 def _extract(options: argparse.Namespace) -> None:

@@ -202,7 +202,7 @@ def list_videos(source: Path) -> list[tuple[Path, str, str]]:
 
 def _read_manifest(source: Path) -> list[tuple[Path, str, str]]:
     try:
-        with source.open(newline="", encoding="utf-8") as file:
+        with source.open(newline="", encoding="utf-8-sig") as file:  # a spreadsheet may add a mark
             rows = list(csv.DictReader(file))
     except (UnicodeDecodeError, csv.Error):
         raise DataError(f"{source} is not a CSV text file; a manifest has the columns path and label") from None

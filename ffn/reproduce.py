@@ -37,7 +37,7 @@ class Recipe:
     @property
     def training(self) -> Training:
         """Chosen on the validation split, the same for all."""
-        return Training(method=self.method, epochs=16, batch_size=16, learning_rate=3e-3, seed=0)
+        return Training(method=self.method, epochs=12, batch_size=16, learning_rate=3e-3, seed=0)
 
 
 RECIPES = (

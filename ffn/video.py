@@ -1,7 +1,9 @@
 """Decoding. Nothing else in the project opens a video."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,6 +18,9 @@ else:
 DECORD_ERRORS = (RuntimeError, IndexError, *((decord.DECORDError,) if decord else ()))
 
 
+SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # by FFmpeg's names; elsewhere decord's seeks go astray
+
+
 class UnreadableVideoError(ValueError):
     """A file that cannot be decoded, with the path and the reason in one line."""
 
@@ -23,21 +28,29 @@ class UnreadableVideoError(ValueError):
 class Video:
     """One video file: its length, and any of its frames.
 
-    decord decodes wherever it is exact. PyAV, reading from the start, takes over where decord has no decoder (AV1,
-    MPEG-TS) and for open groups of pictures, in which decord returns wrong frames after a seek.
+    decord decodes wherever it is exact. PyAV, reading from the start, takes over where decord has no decoder (AV1) or
+    returns wrong frames without a word: after a seek in open groups of pictures, in containers without reliable
+    timestamps (AVI, MPEG-TS), in images narrower than 64 pixels.
     Open it where it is used: a reader does not survive a fork and cannot be pickled.
 
     Raises:
-        UnreadableVideoError: when the file is missing, is no video, or breaks while it is read.
+        UnreadableVideoError: when the file is missing, is no video, is cut off, or breaks while it is read.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise UnreadableVideoError(f"{self.path}: no such file")
-        self._length, self._read = self._with_decord() or self._with_av()
-        if not self._length:
+        try:
+            survey = _survey(self.path)
+        except (av.FFmpegError, ValueError) as error:
+            raise UnreadableVideoError(f"{self.path}: {_reason(error)}") from None
+        if survey.cut_off:
+            raise UnreadableVideoError(f"{self.path}: is cut off or damaged after {survey.length} frames")
+        if not survey.length:
             raise UnreadableVideoError(f"{self.path}: holds no video frames")
+        self._length = survey.length
+        self._read = (self._with_decord() if survey.seekable else None) or self._read_in_order
 
     def __len__(self) -> int:
         return self._length
@@ -47,56 +60,81 @@ class Video:
         wanted = [int(index) for index in indices]
         try:
             frames = self._read(wanted)
-        except (*DECORD_ERRORS, av.FFmpegError) as error:
+        except (*DECORD_ERRORS, av.FFmpegError, ValueError) as error:
             raise UnreadableVideoError(f"{self.path}: {_reason(error)}") from None
         if len(frames) != len(wanted):
             raise UnreadableVideoError(f"{self.path}: ends before frame {max(wanted)}, it is cut off")
         return frames
 
-    def _with_decord(self) -> "tuple[int, Callable[[list[int]], np.ndarray]] | None":
+    def _with_decord(self) -> "Callable[[list[int]], np.ndarray] | None":
         if decord is None:
             return None
         try:
             reader = decord.VideoReader(str(self.path), num_threads=1)
-            if len(reader.get_key_indices()) > 1 and _has_open_groups(self.path):
-                return None
         except DECORD_ERRORS:
             return None
-        return len(reader), lambda indices: reader.get_batch(indices).asnumpy()
-
-    def _with_av(self) -> "tuple[int, Callable[[list[int]], np.ndarray]]":
-        try:
-            with av.open(str(self.path)) as container:
-                length = sum(packet.size > 0 for packet in container.demux(video=0))
-        except (av.FFmpegError, IndexError, ValueError) as error:
-            raise UnreadableVideoError(f"{self.path}: {_reason(error)}") from None
-        return length, self._read_in_order
+        return (lambda indices: reader.get_batch(indices).asnumpy()) if len(reader) == self._length else None
 
     def _read_in_order(self, indices: list[int]) -> np.ndarray:
         wanted, frames = set(indices), []
         with av.open(str(self.path)) as container:
             for index, frame in enumerate(container.decode(video=0)):
                 if index in wanted:
+                    if frame.is_corrupt:
+                        raise ValueError(f"frame {index} is damaged")
                     frames.append(frame.to_ndarray(format="rgb24"))
                 if index >= indices[-1]:
                     break
         return np.stack(frames) if frames else np.empty((0, 0, 0, 3), np.uint8)
 
 
-def _has_open_groups(path: Path) -> bool:
+@dataclass(frozen=True)
+class _Survey:
+    """What the packets of a file say, before anything is decoded."""
+
+    length: int  # frames
+    cut_off: bool
+    seekable: bool  # decord returns the right frames
+
+
+def _survey(path: Path) -> _Survey:
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise ValueError("it has no video stream")
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux() if packet.size]
+        own = [packet for packet in packets if packet.stream.index == stream.index]
+        return _Survey(
+            length=len(own),
+            cut_off=any(packet.is_corrupt for packet in packets) or _ends_early(container, packets),
+            seekable=container.format.name in SEEKABLE and stream.width >= 64 and not _has_open_groups(own),
+        )
+
+
+def _ends_early(container: Any, packets: Sequence[Any]) -> bool:
+    """Whether a Matroska or WebM file holds less than the duration in its header; it shows no other sign of a cut."""
+    if container.format.name != "matroska,webm" or not container.duration:
+        return False
+    ends = [(packet.pts + (packet.duration or 0)) * packet.time_base for packet in packets if packet.pts is not None]
+    return float(max(ends, default=0)) < 0.98 * container.duration / av.time_base - 0.02
+
+
+def _has_open_groups(packets: Sequence[Any]) -> bool:
     """Whether some frame is shown before the key frame that it follows in the file."""
     key = None
-    with av.open(str(path)) as container:
-        for packet in container.demux(video=0):
-            if packet.pts is None:
-                continue
-            if packet.is_keyframe:
-                key = packet.pts
-            elif key is not None and packet.pts < key:
-                return True
+    for packet in packets:
+        if packet.pts is None:
+            return True
+        if packet.is_keyframe:
+            key = packet.pts
+        elif key is not None and packet.pts < key:
+            return True
     return False
 
 
 def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"cannot be decoded ({lines[-1].strip()[:120]})" if lines else "cannot be decoded"
+    if isinstance(error, av.FFmpegError):
+        return f"cannot be decoded ({error.strerror})"
+    if isinstance(error, DECORD_ERRORS):  # their texts are places in decord's source
+        return "cannot be decoded, it is damaged"
+    return f"cannot be decoded ({error})"

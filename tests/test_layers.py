@@ -75,7 +75,8 @@ def test_the_adapter_starts_near_identity_and_is_private():
 
 
 @pytest.mark.parametrize(
-    "module", [Switchable(nn.BatchNorm2d(2), (4, 8)), ResidualAdapter(nn.Conv2d(2, 2, 1), (4, 8)), TemporalShift(nn.ReLU())]
+    "module",
+    [Switchable(nn.BatchNorm2d(2), (4, 8)), ResidualAdapter(nn.Conv2d(2, 2, 1), (4, 8)), TemporalShift(nn.ReLU())],
 )
 def test_a_routed_module_does_not_run_by_itself(module):
     with pytest.raises(RuntimeError, match="call the whole model"):

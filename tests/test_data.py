@@ -1,0 +1,245 @@
+"""Clips: who is in the data, which pixels they show, and what happens to the broken ones."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import counting_frames, shown_index, write_video
+
+from ffn import Clips, Preprocessing, data
+from ffn.data import Batch, DataError, Unreadable
+
+RAW = Preprocessing(resize=48, crop=48, mean=(0, 0, 0), std=(1, 1, 1))
+SMALL = Preprocessing(resize=36, crop=32)
+
+
+def clips_of(source, frames=(4, 8), preprocessing=RAW, **kwargs) -> Clips:
+    return Clips(source, frames=frames, preprocessing=preprocessing, **kwargs)
+
+
+def only_batch(clips: Clips, **kwargs) -> Batch:
+    (batch,) = clips.loader(len(clips), **kwargs)
+    return batch
+
+
+def manifest(folder, rows, columns=("path", "label")):
+    path = folder / "list.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+@pytest.fixture
+def counted(tmp_path):
+    """Two videos of 24 frames that show their indices."""
+    for label in "ab":
+        write_video(tmp_path / "counted" / label / "x.mp4", counting_frames(24))
+    return tmp_path / "counted"
+
+
+def test_a_folder_names_its_classes(folder):
+    clips = clips_of(folder)
+    assert clips.classes == ("a", "b")
+    assert clips.labels == [0, 0, 1, 1]
+    assert [clips.path(i).relative_to(folder).as_posix() for i in range(4)] == [
+        "a/0.mp4",
+        "a/1.mp4",
+        "b/0.mp4",
+        "b/1.mp4",
+    ]
+
+
+def test_classes_may_come_in_the_network_s_order(folder):
+    assert clips_of(folder, classes=["b", "other", "a"]).labels == [2, 2, 0, 0]
+
+
+def test_a_manifest_is_relative_to_itself_and_kept_in_order(folder):
+    path = manifest(folder.parent, [("videos/b/1.mp4", "zwei"), ("videos/a/0.mp4", "eins")])
+    clips = clips_of(path)
+    assert clips.classes == ("eins", "zwei")
+    assert clips.labels == [1, 0]
+    assert len(only_batch(clips)) == 2
+
+
+def test_a_manifest_written_by_a_spreadsheet_is_read(folder):
+    path = manifest(folder, [("a/0.mp4", "é")])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert clips_of(path).classes == ("é",)
+
+
+def test_labels_that_the_network_lacks_are_named(folder):
+    with pytest.raises(DataError, match=r"1 labels that the network's 2 classes lack \(b; its classes are a, c\)"):
+        clips_of(folder, classes=("a", "c"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"path,label\n", "lists no videos"),
+        (b"", "lists no videos"),
+        (b"path,class\na/0.mp4,a\n", "line 2: a manifest needs the columns path and label"),
+        (b"path,label\na/0.mp4,a\na/1.mp4,\n", "line 3: a manifest needs the columns path and label"),
+        (b"path,label\na/\xff\xfe.mp4,a\n", "is not a CSV text file"),
+        (bytes(range(256)) * 10, "list.csv"),
+    ],
+)
+def test_a_broken_manifest_is_explained(folder, content, message):
+    path = folder / "list.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        clips_of(path)
+
+
+def test_nothing_to_read_is_explained(tmp_path):
+    with pytest.raises(DataError, match="holds no videos: expected files like"):
+        clips_of(tmp_path)
+    with pytest.raises(DataError, match="no such folder or manifest"):
+        clips_of(tmp_path / "nowhere")
+
+
+def test_streams_show_the_centres_of_their_segments(counted):
+    batch = only_batch(clips_of(counted))
+    for t, want in ((4, [3, 9, 15, 21]), (8, [1, 4, 7, 10, 13, 16, 19, 22])):
+        stream = batch.stream(t)
+        assert stream.shape == (2, t, 3, 48, 48)
+        assert all(shown_index(255 * clip) == want for clip in stream)
+
+
+def test_a_clip_longer_than_its_video_repeats_frames(counted):
+    (clip, _) = only_batch(clips_of(counted, (48,))).stream(48)
+    assert shown_index(255 * clip) == [i // 2 for i in range(48)]
+
+
+def test_broken_videos_are_skipped_and_named_and_the_others_keep_their_labels(folder):
+    (folder / "a" / "0.mp4").write_bytes(b"")
+    (folder / "a" / "9.mp4").write_text("not a video")
+    path = manifest(
+        folder, [(p.relative_to(folder), p.parent.name) for p in sorted(folder.glob("*/*"))] + [("gone.mp4", "b")]
+    )
+    whole = {clip.index: clip for clip in only_batch(clips_of(folder)).samples}
+    for source, broken in ((folder, {0, 2}), (path, {0, 2, 5})):
+        clips = clips_of(source)
+        batch = only_batch(clips)
+        assert {item.index for item in batch.unreadable} == broken
+        assert all(str(clips.path(item.index)) in item.reason for item in batch.unreadable)
+        assert batch.labels.tolist() == [clips.labels[i] for i in batch.indices] == [0, 1, 1]
+        assert all(torch.equal(s.images, whole[s.index].images) for s in batch.samples)
+
+
+def test_a_batch_of_broken_videos_is_empty(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.mp4").touch()
+    batch = only_batch(clips_of(tmp_path))
+    assert len(batch) == 0
+    assert isinstance(batch.unreadable[0], Unreadable)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_all_streams_of_a_video_come_from_one_decode(folder, monkeypatch, seed):
+    opened, read = [], []
+
+    class Counting(data.Video):
+        def __init__(self, path):
+            opened.append(path)
+            super().__init__(path)
+
+        def frames(self, indices):
+            read.append(list(indices))
+            return super().frames(indices)
+
+    monkeypatch.setattr(data, "Video", Counting)
+    clips = clips_of(folder, (2, 4, 8), seed=seed)
+    batch = only_batch(clips)
+    for t in (2, 4, 8):
+        batch.stream(t)
+    assert opened == [clips.path(i) for i in range(4)]
+    assert len(read) == 4
+    assert all((np.diff(indices) > 0).all() for indices in read)
+
+
+def test_all_streams_of_a_video_share_one_crop_and_flip(tmp_path):
+    still = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), dtype=np.uint8).repeat(12, 0)
+    for i in range(8):
+        write_video(tmp_path / "a" / f"{i}.mp4", still, options={"crf": "1"})
+    batch = only_batch(clips_of(tmp_path, (2, 4, 8), Preprocessing(resize=64, crop=48), seed=0, flip=True))
+    first = batch.stream(2)[:, :1]
+    for t in (2, 4, 8):
+        assert (batch.stream(t) - first).abs().mean() < 0.1
+    assert (first[0] - first[1]).abs().mean() > 0.5
+
+
+def pixels(clips: Clips, epoch: int = 0) -> torch.Tensor:
+    clips.epoch = epoch
+    batch = only_batch(clips)
+    return torch.cat([batch.stream(t) for t in clips.frames], dim=1)
+
+
+def test_random_frames_follow_seed_and_epoch(folder):
+    def draw(seed, epoch):
+        return pixels(clips_of(folder, (3,), SMALL, seed=seed, flip=True), epoch)
+
+    assert torch.equal(draw(1, 2), draw(1, 2))
+    assert not torch.equal(draw(1, 2), draw(1, 3))
+    assert not torch.equal(draw(1, 2), draw(2, 2))
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+def test_remembering_changes_no_pixel(folder, seed):
+    plain, cached = (clips_of(folder, (2, 5), SMALL, seed=seed, cache=cache) for cache in (False, True))
+    for epoch in (0, 1, 0):
+        assert torch.equal(pixels(plain, epoch), pixels(cached, epoch))
+
+
+def test_remembered_videos_are_decoded_once(folder, monkeypatch):
+    clips = clips_of(folder, cache=True)
+    want = pixels(clips)
+    monkeypatch.setattr(data, "Video", None)
+    assert torch.equal(pixels(clips), want)
+
+
+def order(clips: Clips, epoch: int, batch_size: int = 3) -> list[int]:
+    clips.epoch = epoch
+    return [i for batch in clips.loader(batch_size, shuffle=True) for i in batch.indices]
+
+
+def test_the_order_follows_seed_and_epoch_and_drops_the_small_rest(folder):
+    for i in range(2, 8):
+        shutil.copy(folder / "a" / "0.mp4", folder / "a" / f"{i}.mp4")
+    orders = [order(clips_of(folder, seed=1), epoch) for epoch in range(3)]
+    assert order(clips_of(folder, seed=1), 1) == orders[1]
+    assert len({tuple(o) for o in orders}) == 3
+    assert all(len(set(o)) == 9 for o in orders)
+    assert len(order(clips_of(folder, seed=1), 0, batch_size=99)) == 10
+
+
+def test_other_processes_read_the_same(folder):
+    (folder / "a" / "9.mp4").write_text("not a video")
+    clips = clips_of(folder, (2, 4), SMALL, seed=1, flip=True)
+    here, there = (list(clips.loader(2, workers=workers)) for workers in (0, 2))
+    for one, other in zip(here, there, strict=True):
+        assert one.indices == other.indices
+        assert one.unreadable == other.unreadable
+        assert torch.equal(one.stream(4), other.stream(4))
+
+
+def test_the_digest_is_of_content_and_labels_not_of_the_place(folder, tmp_path):
+    digest = clips_of(folder).digest
+    moved = shutil.copytree(folder, tmp_path / "elsewhere")
+    assert clips_of(moved).digest == digest == clips_of(folder, (16,), SMALL).digest
+    (moved / "b" / "0.mp4").write_bytes((moved / "b" / "1.mp4").read_bytes())
+    changed = clips_of(moved).digest
+    (moved / "b").rename(moved / "c")
+    renamed = clips_of(moved).digest
+    (moved / "c" / "0.mp4").unlink()
+    assert len({digest, changed, renamed, clips_of(moved).digest}) == 4
+
+
+def test_the_digest_takes_the_manifest_s_word_for_the_content(folder):
+    rows = [("a/0.mp4", "a", "123"), ("a/1.mp4", "a", "456")]
+    digest = clips_of(manifest(folder, rows, ("path", "label", "frames_sha256"))).digest
+    (folder / "a" / "0.mp4").unlink()
+    assert clips_of(folder / "list.csv").digest == digest
+    rows[0] = ("a/0.mp4", "a", "124")
+    assert clips_of(manifest(folder, rows, ("path", "label", "frames_sha256"))).digest != digest
