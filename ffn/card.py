@@ -88,10 +88,10 @@ def existing(source: str | Path) -> Path:
 
 def parse_card(head: bytes, size: int, name: str) -> Card:
     """The card in the first bytes of a file of `size` bytes."""
-    if head[:2] == b"PK" or head[:1] == b"\x80":
-        raise CheckpointError(f"{name} is a pickle, whatever its name; only .safetensors files are opened")
     length = struct.unpack("<Q", head[:8])[0] if size >= 8 else 0
     if not 2 <= length <= LONGEST_HEADER or head[8:9] != b"{":
+        if head[:2] == b"PK" or head[:1] == b"\x80":
+            raise CheckpointError(f"{name} is a pickle, whatever its name; only .safetensors files are opened")
         raise CheckpointError(f"{name} is not a .safetensors file; ffn.save writes one")
     if size < 8 + length:
         raise CheckpointError(f"{name} is cut off: {size:,} bytes, less than its header; copy or download it again")

@@ -11,6 +11,7 @@ import pandas as pd
 from ffn.cost import cost
 from ffn.data import Clips
 from ffn.evaluate import Result, evaluate, wilson
+from ffn.layers import nearest
 from ffn.model import FrameFlexible
 from ffn.statistics import branch_divergences, norm_summaries
 from ffn.train import Epoch
@@ -100,3 +101,97 @@ def training(epochs: Iterable[Epoch]) -> pd.DataFrame:
         for e in epochs
         for t in e.losses
     )
+
+
+def diagnosis(
+    frames: Sequence[int],
+    num_frames: int,
+    accuracies: pd.DataFrame,
+    divergences: pd.DataFrame,
+    others: Mapping[str, pd.DataFrame],
+) -> str:
+    """In words, what is wrong with a network trained at `frames` at `num_frames`, and what helps.
+
+    `accuracies` and `divergences` are its tables of `accuracy` and `divergence`, `others` the accuracies of other
+    networks on the same data, by name.
+    """
+    top1 = _at(accuracies, num_frames)
+    if top1 is None:
+        return f"At {_frames(num_frames)} the accuracy is not known yet."
+    trained = {t: found for t in frames if (found := _at(accuracies, t)) is not None}
+    return (
+        f"At {_frames(num_frames)} this network {_change(num_frames, top1, trained)}{_worst(divergences, num_frames)}. "
+        + _help(frames, num_frames, top1, trained, others)
+    )
+
+
+def _change(num_frames: int, top1: float, trained: Mapping[int, float]) -> str:
+    if not trained:
+        return f"reaches {top1:.0f} %"
+    best = max(trained, key=lambda t: trained[t])
+    points = round(trained[best] - top1)
+    if num_frames == best:
+        return f"is at its best trained count, {top1:.0f} %"
+    if points == 0:
+        return f"does as well as at its best trained count ({best})"
+    verb = "loses" if points > 0 else "gains"
+    return f"{verb} {abs(points)} point{'s' if abs(points) != 1 else ''} against its best trained count ({best})"
+
+
+def _worst(divergences: pd.DataFrame, num_frames: int) -> str:
+    rows = divergences[divergences.num_frames == num_frames]
+    if rows.empty:
+        return ""
+    worst = rows.loc[rows.mean_shift.idxmax()]
+    return f"; {worst.layer} is {worst.mean_shift:.1f} sigma off"
+
+
+def _help(
+    frames: Sequence[int],
+    num_frames: int,
+    top1: float,
+    trained: Mapping[int, float],
+    others: Mapping[str, pd.DataFrame],
+) -> str:
+    found = {name: value for name, table in others.items() if (value := _at(table, num_frames)) is not None}
+    best = max(found, key=lambda name: found[name], default=None)
+    better = f"{best} reaches {found[best]:.0f} % here" if best is not None and found[best] >= top1 + 1 else ""
+    branch = nearest(num_frames, tuple(frames))
+    if num_frames in frames:
+        role = "It was trained at this count" if len(frames) == 1 else f"Its private branch {branch} answers"
+        return f"{role}; {better}." if better else f"{role}, and no network here does better." if found else f"{role}."
+    if len(frames) > 1:
+        gap = f", which loses {trained[branch] - top1:.0f} points here" if branch in trained else ""
+        return f"Branch {branch}, the nearest, answers{gap.replace('loses -', 'gains ')}" + (
+            f"; {better}." if better else "."
+        )
+    if found and not better:
+        return "No other network here does better at this count."
+    advice = "A network trained at this frame count, or one FFN with a private branch, helps"
+    return f"{advice}: {better}." if better else f"{advice}."
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'s' if count != 1 else ''}"
+
+
+def _at(accuracies: pd.DataFrame, num_frames: int) -> float | None:
+    found = accuracies.top1[accuracies.num_frames == num_frames]
+    return None if found.empty else float(found.iloc[0])
+
+
+def comparison(recorded: Any, computed: Any, num_frames: int) -> tuple[bool, str]:
+    """Whether results agree at a frame count, and in words how far; both have the tables accuracy and divergence."""
+    was, now = (found.accuracy.set_index("num_frames").loc[num_frames] for found in (recorded, computed))
+    before, after = (
+        found.divergence[found.divergence.num_frames == num_frames].set_index("layer")[list(DIVERGENCES)]
+        for found in (recorded, computed)
+    )
+    gap = float((before - after).abs().max().max())
+    if (was.correct, was.clips) != (now.correct, now.clips):
+        return False, (
+            f"Recorded: {was.correct:.0f} of {was.clips:.0f} clips right; computed here: {now.correct:.0f} of "
+            f"{now.clips:.0f}. The norm statistics differ by {gap:.2g} at most."
+        )
+    same = f"{now.correct:.0f} of {now.clips:.0f} clips right, as recorded"
+    return gap < 1e-3, f"{'Identical' if gap == 0 else 'Verified'}: {same}; norm statistics within {gap:.1g}."

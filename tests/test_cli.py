@@ -1,0 +1,220 @@
+"""The command line: tables on stdout, one line on stderr for whatever the user can mend."""
+
+import csv
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import random_clips
+
+import ffn
+from ffn.cli import main
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a command and gives its exit status, output and errors; what tests printed before is dropped."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def fails(run, tmp_path):
+    """Runs a command that must fail: one line, status 1, no new file."""
+
+    def call(*arguments):
+        before = sorted(tmp_path.rglob("*"))
+        status, out, errors = run(*arguments)
+        lines = [line for line in errors.splitlines() if "videos:" not in line]  # the progress bar
+        assert (status, out, len(lines)) == (1, "", 1), errors
+        assert lines[0].startswith(f"ffn {arguments[0]}: ")
+        assert sorted(tmp_path.rglob("*")) == before
+        return lines[0]
+
+    return call
+
+
+def table(text: str) -> list[dict[str, str]]:
+    """The rows of a printed table, by the words over its columns."""
+    header, *rows = (line.split("  ") for line in text.strip().splitlines())
+    names = [cell.strip() for cell in header if cell.strip()]
+    return [dict(zip(names, [cell.strip() for cell in row if cell.strip()], strict=True)) for row in rows]
+
+
+def test_info_prints_card_cost_and_divergence(run, checkpoint):
+    path = checkpoint(frames=(4, 8, 16), seed=3, recipe={"epochs": 2})
+    status, out, errors = run("info", path, "--layers", "2")
+    assert (status, errors) == (0, "")
+    model = ffn.load(path)
+    parameters = sum(p.numel() for p in model.parameters())
+    assert str(parameters) in out.replace(",", "")
+    for said in ("resnet18", "a, b", "epochs=2", "4, 8, 16"):
+        assert said in out
+    for num_frames in (4, 8, 16):
+        assert f"{ffn.cost(model, num_frames).macs / 1e9:.4g}" in out
+    assert "the 4-frame branch against the 16-frame branch: 20 layers" in out
+    assert "the 8-frame branch against the 16-frame branch: 20 layers" in out
+    assert out.count("symmetric KL (nats)") == 2
+
+
+def test_info_of_an_ordinary_network_has_no_divergence(run, checkpoint):
+    status, out, _ = run("info", checkpoint(frames=(16,)))
+    assert status == 0
+    assert "branch against" not in out
+
+
+def test_info_is_quick_and_needs_no_torch(checkpoint):
+    path = checkpoint()
+    start = time.perf_counter()
+    code = f"import sys; from ffn.cli import main; main(['info', {str(path)!r}]); assert 'timm' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - start < 3
+
+
+def test_eval_prints_a_row_per_frame_count(run, checkpoint, folder, tmp_path):
+    path = checkpoint()
+    arguments = ("--checkpoint", path, "--data", folder, "--frames", 1, 6, 4, 6, "--csv", tmp_path / "table.csv")
+    status, out, _ = run("eval", *arguments)
+    assert status == 0
+    rows = table(out)
+    assert [(row["frames"], row["branch"], row["clips"]) for row in rows] == [
+        ("1", "4", "4"),
+        ("6", "8", "4"),
+        ("4", "4", "4"),
+    ]
+    preprocessing = ffn.checkpoint.preprocessing(ffn.read_card(path))
+    want = ffn.evaluate(ffn.load(path), ffn.Clips(folder, frames=(1, 6, 4), preprocessing=preprocessing))
+    assert [float(row["top-1 %"]) for row in rows] == [25.0 * result.correct for result in want]
+    with (tmp_path / "table.csv").open(newline="") as file:
+        assert [list(row.values()) for row in csv.DictReader(file)] == [list(row.values()) for row in rows]
+
+
+def test_eval_names_what_it_skips(run, checkpoint, folder):
+    (folder / "a" / "0.mp4").write_bytes(b"")
+    status, out, errors = run("eval", "--checkpoint", checkpoint(), "--data", folder, "--frames", 4)
+    assert status == 0
+    assert table(out)[0]["clips"] == "3"
+    assert f"skipped: {folder / 'a' / '0.mp4'}: cannot be decoded" in errors
+    assert "1 of 4 videos were skipped" in errors
+
+
+def test_extract_writes_one_branch(run, checkpoint, tmp_path):
+    path, output = checkpoint(), tmp_path / "new" / "eight.safetensors"
+    status, out, errors = run("extract", path, "--frames", 8, "--output", output)
+    assert (status, errors) == (0, "")
+    assert str(output) in out
+    single, clips = ffn.load(output), random_clips(8)
+    assert single.frames == (8,)
+    with torch.no_grad():
+        torch.testing.assert_close(single(clips), ffn.load(path)(clips), rtol=0, atol=1e-4)
+    assert ffn.read_card(output)["classes"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("command", ["info", "eval", "extract"])
+def test_what_is_no_checkpoint_is_one_line(fails, checkpoint, folder, tmp_path, command):
+    good = checkpoint("good.safetensors").read_bytes()
+    bad = {
+        "cut.safetensors": good[: len(good) // 2],
+        "foreign.safetensors": b"these are words\n" * 99,
+        "empty.safetensors": b"",
+        "header.safetensors": good[:20] + b"\xff\xff" + good[22:],
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "pickle.safetensors")
+    for name in (*bad, "pickle.safetensors", "nowhere.safetensors", "."):
+        more = {"info": (), "eval": ("--data", folder), "extract": ("--frames", 4, "-o", tmp_path / "out.safetensors")}
+        first = ("--checkpoint", tmp_path / name) if command == "eval" else (tmp_path / name,)
+        assert str(tmp_path / name) in fails(command, *first, *more[command])
+
+
+def test_data_that_cannot_be_used_is_one_line(fails, checkpoint, folder, tmp_path):
+    path = checkpoint()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "words.csv").write_text("neither path nor label\n1\n")
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
+    for name, said in (
+        ("empty", "holds no videos"),
+        ("nowhere", "no such folder or manifest"),
+        ("words.csv", "needs the columns path and label"),
+        ("bytes.csv", "is not a CSV text file"),
+    ):
+        assert said in fails("eval", "--checkpoint", path, "--data", tmp_path / name)
+    (folder / "b").rename(folder / "c")
+    assert "1 labels that the network's 2 classes lack (c;" in fails("eval", "--checkpoint", path, "--data", folder)
+
+
+def test_data_without_a_readable_video_is_one_line(fails, checkpoint, folder):
+    path = checkpoint()
+    for video in folder.glob("*/*.mp4"):
+        video.write_bytes(b"")
+    assert "none of the 4 videos of" in fails("eval", "--checkpoint", path, "--data", folder, "--csv", folder / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--frames", 0), "at least 1 frame, got 0"),
+        (("--frames", 4, -2), "at least 1 frame, got -2"),
+        (("--batch-size", 0), "batch_size"),
+        (("--workers", -1), "num_workers"),
+        (("--device", "abacus"), "there is no device 'abacus' here"),
+        (("--device", "cuda:77"), "there is no device 'cuda:77' here"),
+    ],
+)
+def test_impossible_options_are_one_line(fails, checkpoint, folder, options, said):
+    assert said in fails("eval", "--checkpoint", checkpoint(), "--data", folder, *options)
+
+
+def test_a_branch_that_is_not_there_is_one_line(fails, checkpoint, tmp_path):
+    line = fails("extract", checkpoint(), "--frames", 5, "-o", tmp_path / "out.safetensors")
+    assert "there is no branch 5; the branches are (4, 8)" in line
+
+
+def test_a_place_that_cannot_be_written_is_one_line(fails, checkpoint, tmp_path):
+    path = checkpoint()
+    (tmp_path / "folder.safetensors").mkdir()
+    fails("extract", path, "--frames", 4, "-o", tmp_path / "folder.safetensors")
+    fails("extract", path, "--frames", 4, "-o", path / "out.safetensors")
+
+
+def test_extracting_onto_itself_is_safe(run, checkpoint):
+    path = checkpoint()
+    assert run("extract", path, "--frames", 4, "-o", path)[0] == 0
+    assert ffn.load(path).frames == (4,)
+
+
+def test_an_unknown_experiment_network_is_one_line(fails):
+    assert "there is no recipe 'nothing'" in fails("reproduce", "demo", "--only", "nothing")
+
+
+def test_an_interrupt_is_one_line(run, checkpoint, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ffn.card.read_card", interrupt)
+    status, out, errors = run("info", checkpoint())
+    assert (status, out, errors) == (130, "", "ffn info: interrupted\n")
+
+
+def test_usage_errors_end_with_status_2(capsys):
+    for arguments in ([], ["nonsense"], ["eval"], ["info", "x", "--layers", "many"]):
+        with pytest.raises(SystemExit) as raised:
+            main(arguments)
+        assert raised.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_python_m_ffn_is_the_same_command(tmp_path):
+    command = [sys.executable, "-m", "ffn", "info", str(tmp_path / "nowhere.safetensors")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"ffn info: no such checkpoint: {tmp_path / 'nowhere.safetensors'}\n"

@@ -1,0 +1,79 @@
+"""Parameters, MACs and FLOPs against the paper's tables and by hand."""
+
+import pytest
+import torch
+from conftest import small
+
+import ffn
+from ffn.cost import latency
+
+
+@pytest.mark.parametrize(
+    ("architecture", "num_frames", "gmacs"),
+    [
+        ("resnet50", 4, 16.4),
+        ("resnet50", 8, 32.7),
+        ("resnet50", 16, 65.5),
+        ("resnet18", 4, 7.3),
+        ("resnet18", 8, 14.5),
+        ("resnet18", 16, 29.0),
+    ],
+)
+def test_macs_are_the_paper_s(architecture, num_frames, gmacs):
+    model = ffn.create_model(architecture, num_classes=174)
+    found = ffn.cost(model, num_frames, size=224)
+    assert found.macs / 1e9 == pytest.approx(gmacs, rel=0.01)
+    assert found.flops == 2 * found.macs
+
+
+def test_macs_of_a_convolution_and_of_a_classifier_are_those_by_hand():
+    model = small((4,), architecture="resnet18", channels=(8, 8, 8, 8))
+    wider = small((4,), architecture="resnet18", channels=(8, 8, 8, 8), num_classes=8)
+    assert ffn.cost(wider, 3, 32).macs - ffn.cost(model, 3, 32).macs == 3 * 8  # frames x features of one more class
+    smaller, larger = (ffn.cost(model, 1, size).macs - 7 * 8 for size in (32, 64))
+    assert larger == 4 * smaller  # convolutions grow with the area
+
+
+def test_cost_is_linear_in_the_frames():
+    model = small((4, 8))
+    one = ffn.cost(model, 1, 32)
+    for num_frames in (2, 5, 8, 31):
+        found = ffn.cost(model, num_frames, 32)
+        assert found.macs == num_frames * one.macs
+        assert found.params == one.params == sum(p.numel() for p in model.parameters())
+
+
+def test_an_extracted_branch_costs_no_more_than_the_whole():
+    model = small((4, 8))
+    single = ffn.extract(model, 8)
+    assert ffn.cost(single, 8, 32).macs == ffn.cost(model, 8, 32).macs
+    assert ffn.cost(single, 8, 32).params < ffn.cost(model, 8, 32).params
+
+
+def test_counting_leaves_the_model_alone():
+    model = small((4, 8)).train()
+    before = {name: (tensor, tensor.clone()) for name, tensor in model.state_dict(keep_vars=True).items()}
+    ffn.cost(model, 8, 32)
+    assert model.training
+    assert all(module.training for module in model.modules())
+    after = model.state_dict(keep_vars=True)
+    assert all(after[name] is tensor and torch.equal(tensor, copy) for name, (tensor, copy) in before.items())
+    assert all(parameter.requires_grad and not parameter.is_meta for parameter in model.parameters())
+
+
+def test_the_size_is_the_card_s_or_224():
+    model = small((4,))
+    assert ffn.cost(model, 4) == ffn.cost(model, 4, 224)
+    model.card = {"input_size": 32}
+    assert ffn.cost(model, 4) == ffn.cost(model, 4, 32)
+
+
+def test_latency_is_measured_in_milliseconds():
+    model = small((4,))
+    assert 0.1 < latency(model, 2, 32) < 2000
+    assert latency(model, 16, 64, repeats=3) > latency(model, 1, 32, repeats=3)
+
+
+def test_cost_needs_a_frame():
+    with pytest.raises(ValueError, match="at least 1 frame, got 0"):
+        ffn.cost(small((4,)), 0, 32)

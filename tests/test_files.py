@@ -1,0 +1,48 @@
+"""Files that are written whole or not at all."""
+
+import csv
+
+import pytest
+
+from ffn.files import cache_folder, replacing, write_csv
+
+
+def test_a_finished_file_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "new" / "folder" / "file.txt"
+    for content in ("first", "second"):
+        with replacing(path) as temporary:
+            temporary.write_text(content)
+            assert temporary.parent == path.parent
+        assert path.read_text() == content
+        assert [*path.parent.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(error), replacing(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_tables_round_trip(tmp_path):
+    rows = [{"layer": 'a,"b"', "value": 1.5}, {"layer": "é", "value": None}]
+    write_csv(tmp_path / "table.csv", rows)
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.DictReader(file)) == [{"layer": 'a,"b"', "value": "1.5"}, {"layer": "é", "value": ""}]
+
+
+def test_rows_with_other_keys_write_nothing(tmp_path):
+    with pytest.raises(ValueError, match="fields not in fieldnames"):
+        write_csv(tmp_path / "table.csv", [{"a": 1}, {"b": 2}])
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("FFN_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("FFN_CACHE")
+    assert cache_folder().name == "ffn"

@@ -1,0 +1,132 @@
+"""The training loop: it learns, it repeats itself, and it says what goes wrong."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL, write_video
+
+import ffn
+from ffn import Preprocessing, Training, train
+from ffn.train import optimizer
+
+TINY = Training(epochs=2, batch_size=4, learning_rate=1e-2)
+
+
+def network(frames=(2, 4), seed=0):
+    torch.manual_seed(seed)
+    return ffn.create_model("resnet18", frames, **{**SMALL, "channels": (8, 8, 8, 8), "num_classes": 2})
+
+
+@pytest.fixture(scope="session")
+def brightness(tmp_path_factory):
+    """Twelve videos: dark ones and bright ones."""
+    folder = tmp_path_factory.mktemp("brightness")
+    for label, level in (("dark", 60), ("light", 200)):
+        for i in range(6):
+            noise = np.random.default_rng(i).integers(-40, 40, (8, 32, 32, 3))
+            write_video(folder / label / f"{i}.mp4", (level + noise).astype(np.uint8))
+    return folder
+
+
+def clips_of(folder, frames=(2, 4), **kwargs):
+    options = {"preprocessing": Preprocessing(resize=32, crop=24), "seed": 0, "cache": True, **kwargs}
+    return ffn.Clips(folder, frames=frames, **options)
+
+
+def weights(model):
+    return torch.cat([tensor.double().flatten() for tensor in model.state_dict().values()])
+
+
+@pytest.mark.parametrize("method", ["ffn", "ffn-labels"])
+def test_an_easy_task_is_learnt_at_every_frame_count(brightness, method):
+    model = network()
+    *_, last = train(model, clips_of(brightness), Training(method, epochs=6, batch_size=4, learning_rate=1e-2))
+    assert last.accuracies[4] > 0.9
+    results = ffn.evaluate(model.eval(), clips_of(brightness, (2, 3, 4), seed=None))
+    assert [result.correct for result in results] == [12, 12, 12]
+
+
+def test_every_epoch_is_a_row(brightness):
+    done = []
+    rows = list(train(network(), clips_of(brightness), TINY, progress=lambda *call: done.append(call)))
+    assert [row.epoch for row in rows] == [1, 2]
+    assert all(row.losses.keys() == row.accuracies.keys() == {2, 4} for row in rows)
+    assert all(row.clips == 12 and row.unreadable == () for row in rows)
+    assert done == [(i, 6) for i in range(1, 7)]
+    assert rows[1].learning_rate < rows[0].learning_rate < 1e-2
+
+
+def test_the_same_seed_gives_the_same_weights(brightness):
+    def trained(seed=0):
+        model = network()
+        training = Training(epochs=2, batch_size=4, learning_rate=1e-2, seed=seed)
+        rows = list(train(model, clips_of(brightness, seed=seed, flip=True), training))
+        return weights(model), rows
+
+    one, again, other = trained(), trained(), trained(seed=1)
+    assert torch.equal(one[0], again[0])
+    assert one[1] == again[1]
+    assert not torch.equal(one[0], other[0])
+
+
+def test_training_may_be_left_early(brightness):
+    model = network()
+    run = train(model, clips_of(brightness), Training(epochs=1000, batch_size=4))
+    assert next(run).epoch == 1
+    run.close()
+    assert next(run, None) is None
+    assert torch.isfinite(weights(model)).all()
+
+
+@pytest.mark.parametrize("wrong", [{"frames": (2, 8)}, {"seed": None}])
+def test_clips_must_fit_the_model(brightness, wrong):
+    with pytest.raises(ValueError, match=r"sampled with a seed at \(2, 4\), got"):
+        next(train(network(), clips_of(brightness, **wrong), TINY))
+
+
+def test_clips_may_hold_more_streams_than_the_model(brightness):
+    assert next(train(network((4,)), clips_of(brightness, (2, 4)), TINY)).losses.keys() == {4}
+
+
+def test_a_loss_that_is_no_number_stops_the_training(brightness):
+    model = network()
+    torch.nn.init.constant_(model.network.backbone.fc.bias, float("nan"))
+    before = weights(model.eval())
+    with pytest.raises(FloatingPointError, match=r"nan.*: lower the learning rate of 0\.01"):
+        next(train(model, clips_of(brightness), TINY))
+    assert torch.equal(model.network.backbone.fc.weight.flatten(), network().network.backbone.fc.weight.flatten())
+    assert before.isnan().any()
+
+
+def test_videos_that_cannot_be_read_are_named(brightness, tmp_path):
+    for path in brightness.glob("*/*.mp4"):
+        (tmp_path / path.parent.name).mkdir(exist_ok=True)
+        (tmp_path / path.parent.name / path.name).write_bytes(path.read_bytes())
+    broken = tmp_path / "dark" / "0.mp4"
+    broken.write_bytes(b"")
+    row = next(train(network(), clips_of(tmp_path), TINY))
+    assert row.clips == 11
+    assert len(row.unreadable) == 1
+    assert str(broken) in row.unreadable[0]
+
+
+def test_norms_gains_and_biases_do_not_decay():
+    decayed, kept = optimizer(network(), TINY).param_groups
+    assert (decayed["weight_decay"], kept["weight_decay"]) == (TINY.weight_decay, 0)
+    assert all(parameter.ndim > 1 for parameter in decayed["params"])
+    assert all(parameter.ndim == 1 for parameter in kept["params"])
+    assert len(decayed["params"]) + len(kept["params"]) == len(list(network().parameters()))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"method": "magic"}, "unknown method 'magic'; there are ffn, ffn-labels"),
+        ({"epochs": 0}, "at least 1"),
+        ({"batch_size": 0}, "at least 1"),
+        ({"learning_rate": 0.0}, "above 0"),
+    ],
+)
+def test_impossible_settings_are_explained(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Training(**wrong)
