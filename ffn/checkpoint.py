@@ -49,7 +49,7 @@ def save(model: FrameFlexible, path: str | Path, card: Mapping[str, Any] | None 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
     text = json.dumps(complete)
     checked_card(text, path.name)
-    content = dump_tensors(tensors, metadata={"format": "pt", KEY: text})
+    content = dump_tensors(tensors, metadata={KEY: text})
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 

@@ -25,8 +25,8 @@ def accuracy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
     `rows` are those of `Result.accuracy_row`, or of a recorded CSV file.
     """
-    table = pd.DataFrame(rows, columns=["num_frames", "branch", "correct", "clips"]).astype(int)
-    bounds = [wilson(row.correct, row.clips) for row in table.itertuples()]
+    table = pd.DataFrame(list(rows), columns=["num_frames", "branch", "correct", "clips"]).astype(int)
+    bounds = [wilson(*counts) for counts in zip(table.correct.tolist(), table.clips.tolist(), strict=True)]
     table["top1"] = 100 * table.correct / table.clips.clip(lower=1)
     table["low"] = [100 * low for low, _ in bounds]
     table["high"] = [100 * high for _, high in bounds]
@@ -39,7 +39,7 @@ def divergence(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     The batch statistics of the clips at T against the running statistics that the network uses there. `rows` are
     those of `Result.divergence_rows`, or of a recorded CSV file, layers in network order.
     """
-    table = pd.DataFrame(rows, columns=["num_frames", "branch", "layer", *DIVERGENCES])
+    table = pd.DataFrame(list(rows), columns=["num_frames", "branch", "layer", *DIVERGENCES])
     table.insert(3, "order", table.groupby("num_frames").cumcount())
     return table.sort_values(["num_frames", "order"], ignore_index=True)
 
@@ -119,10 +119,11 @@ def diagnosis(
     if top1 is None:
         return f"At {_frames(num_frames)} the accuracy is not known yet."
     trained = {t: found for t in frames if (found := _at(accuracies, t)) is not None}
-    return (
-        f"At {_frames(num_frames)} this network {_change(num_frames, top1, trained)}{_worst(divergences, num_frames)}. "
-        + _help(frames, num_frames, top1, trained, others)
+    reached = {name: found for name, table in others.items() if (found := _at(table, num_frames)) is not None}
+    wrong = (
+        f"At {_frames(num_frames)} this network {_change(num_frames, top1, trained)}{_worst(divergences, num_frames)}."
     )
+    return f"{wrong} {_help(tuple(frames), num_frames, top1, reached)}"
 
 
 def _change(num_frames: int, top1: float, trained: Mapping[int, float]) -> str:
@@ -142,30 +143,21 @@ def _worst(divergences: pd.DataFrame, num_frames: int) -> str:
     rows = divergences[divergences.num_frames == num_frames]
     if rows.empty:
         return ""
-    worst = rows.loc[rows.mean_shift.idxmax()]
+    worst = rows.iloc[int(rows.mean_shift.argmax())]
     return f"; {worst.layer} is {worst.mean_shift:.1f} sigma off"
 
 
-def _help(
-    frames: Sequence[int],
-    num_frames: int,
-    top1: float,
-    trained: Mapping[int, float],
-    others: Mapping[str, pd.DataFrame],
-) -> str:
-    found = {name: value for name, table in others.items() if (value := _at(table, num_frames)) is not None}
-    best = max(found, key=lambda name: found[name], default=None)
-    better = f"{best} reaches {found[best]:.0f} % here" if best is not None and found[best] >= top1 + 1 else ""
-    branch = nearest(num_frames, tuple(frames))
-    if num_frames in frames:
-        role = "It was trained at this count" if len(frames) == 1 else f"Its private branch {branch} answers"
-        return f"{role}; {better}." if better else f"{role}, and no network here does better." if found else f"{role}."
-    if len(frames) > 1:
-        gap = f", which loses {trained[branch] - top1:.0f} points here" if branch in trained else ""
-        return f"Branch {branch}, the nearest, answers{gap.replace('loses -', 'gains ')}" + (
-            f"; {better}." if better else "."
-        )
-    if found and not better:
+def _help(frames: tuple[int, ...], num_frames: int, top1: float, reached: Mapping[str, float]) -> str:
+    best = max(reached, key=lambda name: reached[name], default="")
+    better = f"{best} reaches {reached[best]:.0f} % here" if best and reached[best] >= top1 + 1 else ""
+    branch = nearest(num_frames, frames)
+    if num_frames in frames or len(frames) > 1:
+        kind = "It was trained" if len(frames) == 1 else f"Its branch {branch}, trained"
+        where = "at this very count" if num_frames in frames else "at the nearest count"
+        answers = "" if len(frames) == 1 else ", answers"
+        rest = f"; {better}" if better else "; no other network here does better" if best else ""
+        return f"{kind} {where}{answers}{rest}."
+    if best and not better:
         return "No other network here does better at this count."
     advice = "A network trained at this frame count, or one FFN with a private branch, helps"
     return f"{advice}: {better}." if better else f"{advice}."

@@ -3,7 +3,8 @@
 Colours stand for trained frame counts and are told apart by colour-blind readers (Okabe and Ito 2008).
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,11 +12,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 MEASURES = {
-    "mean_shift": "mean shift (σ)",
+    "mean_shift": "mean shift (standard deviations)",
     "log_variance_ratio": "log variance ratio",
     "symmetric_kl": "symmetric KL (nats)",
 }
-PARAMETERS = {"mean": "running mean μ", "variance": "running variance σ²", "weight": "weight γ", "bias": "bias β"}
+PARAMETERS = {"mean": "running mean", "variance": "running variance", "weight": "weight", "bias": "bias"}
 COLOURS = {1: "#8c8c8c", 2: "#56b4e9", 4: "#d98c00", 8: "#009e73", 16: "#0072b2", 32: "#8a5fbf"}
 SEVERAL = ("#d55e00", "#cc79a7", "#a6761d")  # networks with several trained counts, in order of appearance
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -61,6 +62,7 @@ def divergence_bars(table: pd.DataFrame, measure: str = "mean_shift", upper: flo
         marker_opacity=[1.0 if i == worst else 0.6 for i in table.index],
         text=[f"{value:.2f}" if i == worst else "" for i, value in table[measure].items()],
         textposition="outside",
+        textfont_size=13,
         cliponaxis=False,
         hovertemplate="%{x}<br>%{y:.3f}<extra></extra>",
     )
@@ -112,7 +114,7 @@ def norm_parameters(table: pd.DataFrame) -> go.Figure:
     figure = make_subplots(rows=2, cols=2, subplot_titles=list(PARAMETERS.values()), vertical_spacing=0.14)
     networks = list(table.network.unique())
     for (name, branch), rows in table.groupby(["network", "branch"], sort=False):
-        line = {"color": frame_colour(int(branch)), "dash": DASHES[networks.index(name) % len(DASHES)]}
+        line = {"color": frame_colour(int(str(branch))), "dash": DASHES[networks.index(name) % len(DASHES)]}
         label = name if table[table.network == name].branch.nunique() == 1 else f"{name}, branch {branch}"
         for place, parameter in enumerate(PARAMETERS):
             trace = go.Scatter(x=rows.order, y=rows[parameter], name=label, legendgroup=label, line=line)
@@ -167,10 +169,13 @@ def _figure(alt: str, **layout: Any) -> go.Figure:
     return go.Figure(layout=_layout(alt, **layout))
 
 
-def _frames_axis(tables: Sequence[pd.DataFrame] | Any) -> dict[str, Any]:
-    counts = [count for table in tables for count in table.num_frames] or [1, 32]
-    ticks = sorted({*TICKS} & {*range(min(counts), max(counts) + 1)} | {min(counts), max(counts)})
-    return {"title": "frames per clip", "type": "log", "tickvals": ticks, "ticktext": [str(t) for t in ticks]}
+def _frames_axis(tables: Iterable[pd.DataFrame]) -> dict[str, Any]:
+    # Always the same span, so that nothing jumps while results come in.
+    longest = max([TICKS[-1], *(int(count) for table in tables for count in table.num_frames)])
+    ticks = [*TICKS, *([longest] if longest > TICKS[-1] else [])]
+    ends = [math.log10(0.92 * ticks[0]), math.log10(1.08 * ticks[-1])]
+    labels = [str(t) for t in ticks]
+    return {"title": "frames per clip", "type": "log", "range": ends, "tickvals": ticks, "ticktext": labels}
 
 
 def _network_colours(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -250,7 +255,7 @@ def _bars_alt(table: pd.DataFrame, measure: str) -> str:
 
 
 def _heatmap_alt(table: pd.DataFrame, measure: str) -> str:
-    worst = table.loc[table[measure].idxmax()]
+    worst = table.iloc[int(table[measure].argmax())]
     return (
         f"{MEASURES[measure]} by norm layer and frames. {_largest(table, measure)[:-1]} at {worst.num_frames} frames."
     )
@@ -262,7 +267,7 @@ def _branch_alt(table: pd.DataFrame, measure: str) -> str:
 
 
 def _largest(table: pd.DataFrame, measure: str) -> str:
-    worst = table.loc[table[measure].idxmax()]
+    worst = table.iloc[int(table[measure].argmax())]
     return f"Largest: {worst[measure]:.2f} in {worst.layer}; median {table[measure].median():.2f}."
 
 
@@ -278,8 +283,9 @@ def _training_alt(table: pd.DataFrame) -> str:
 
 
 def _matrix_alt(table: pd.DataFrame) -> str:
-    low, high = (table.loc[getattr(table.top1, which)()] for which in ("idxmin", "idxmax"))
+    low, high = (table.iloc[int(place)] for place in (table.top1.argmin(), table.top1.argmax()))
     return (
-        f"Top-1 by frames trained and tested. Lowest {low.top1:.1f} % (trained {low.trained}, tested {low.num_frames}); "
+        "Top-1 by frames trained and tested. "
+        f"Lowest {low.top1:.1f} % (trained {low.trained}, tested {low.num_frames}); "
         f"highest {high.top1:.1f} % (trained {high.trained}, tested {high.num_frames})."
     )

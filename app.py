@@ -1,0 +1,66 @@
+"""The frame of the dashboard: page, sidebar, navigation. Start it with `streamlit run app.py`."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from ffn.card import CheckpointError
+from workbench import session
+
+LOCAL, UPLOAD, EMBEDDED, FOLDER = "a local file", "an upload", "moving_shapes, test split", "a folder or manifest"
+LARGEST_UPLOAD = 500  # MB
+
+
+def sidebar() -> session.Selection | None:
+    """Draws the choice of checkpoint, data and frames; None until there is a checkpoint that works."""
+    num_frames = st.slider(
+        "Frames per clip, T",
+        session.SLIDER[0],
+        session.SLIDER[-1],
+        4,
+        key="frames",
+        bind="query-params",
+        help="How many frames of every video the network sees.",
+    )
+    checkpoint = choose_checkpoint()
+    data = choose_data()
+    return session.Selection(checkpoint, data, num_frames) if checkpoint else None
+
+
+def choose_checkpoint() -> session.Checkpoint | None:
+    """The chosen checkpoint; where it cannot be used, a sentence says why."""
+    bundled = session.bundled()
+    choice = st.selectbox("Checkpoint", [*bundled, LOCAL, UPLOAD], key="checkpoint", bind="query-params")
+    try:
+        if choice == UPLOAD:
+            return uploaded()
+        path = bundled.get(choice) or local_path("Path of a .safetensors file", "checkpoint_path")
+        return session.open_path(Path(path)) if path else None
+    except CheckpointError as error:
+        st.error(session.sentence(error))
+        return None
+
+
+def uploaded() -> session.Checkpoint | None:
+    """The uploaded checkpoint, if there is one."""
+    upload = st.file_uploader("A .safetensors file", type="safetensors", max_upload_size=LARGEST_UPLOAD)
+    st.caption("An upload stays in this session: the link in the address bar does not carry it.")
+    return session.open_upload(upload) if upload else None
+
+
+def choose_data() -> str | None:
+    """The path of the chosen folder or manifest; None for the embedded data."""
+    choice = st.selectbox("Data", [EMBEDDED, FOLDER], key="data", bind="query-params")
+    return local_path("Path of a folder of class/video.mp4, or of a CSV", "data_path") if choice == FOLDER else None
+
+
+def local_path(label: str, key: str) -> str:
+    """A path on this machine that the viewer types, "" so far."""
+    return st.text_input(label, key=key, bind="query-params").strip().strip("\"'")
+
+
+st.set_page_config(page_title="Frame Flexible Networks", page_icon="🎞️", layout="wide")
+page = st.navigation([st.Page("workbench/pages/overview.py", title="Overview", icon=":material/insights:")])
+with st.sidebar:
+    session.select(sidebar())
+page.run()

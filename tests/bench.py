@@ -1,0 +1,254 @@
+"""Ratios measured side by side in one run, as one table: `python tests/bench.py [FILE]` prints it.
+
+Slower or busier machines change both sides of a ratio alike, so the aims hold anywhere.
+"""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch
+
+import platform
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import timm
+import torch
+from conftest import error, redraw
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+import ffn
+from ffn import moving_shapes
+from ffn.cost import parameters
+from ffn.layers import shift
+from ffn.losses import temporal_distillation
+from ffn.sampling import segment_indices, stream_indices
+from ffn.video import Video
+
+FRAMES = (4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One ratio, or one number, and what it should be at most."""
+
+    what: str
+    ours: str
+    against: str
+    ratio: float
+    aim: float
+
+    def __str__(self) -> str:
+        return f"| {self.what} | {self.ours} | {self.against} | {self.ratio:.3g} | {self.aim:.3g} |"
+
+
+def interleaved(ours: Callable[[], object], other: Callable[[], object], pairs: int = 20) -> tuple[float, float]:
+    """Median seconds of each, run in turns after a warm-up, the first of a pair alternating."""
+    times: dict[Callable[[], object], list[float]] = {ours: [], other: []}
+    ours(), other()
+    for pair in range(pairs):
+        for function in (ours, other) if pair % 2 else (other, ours):
+            start = time.process_time()
+            function()
+            times[function].append(time.process_time() - start)
+    return median(times[ours]), median(times[other])
+
+
+# 1. An extracted branch against a plain backbone
+
+
+class ShiftedConvolution(nn.Module):
+    """How TSM is usually written: the frame count is fixed when the network is built."""
+
+    def __init__(self, conv: nn.Module, num_frames: int) -> None:
+        super().__init__()
+        self.conv, self.num_frames = conv, num_frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(shift(x, self.num_frames))
+
+
+class PlainTSM(nn.Module):
+    """A timm ResNet with the shift before the first convolution of every block, and nothing of ours."""
+
+    def __init__(self, architecture: str, num_frames: int, **kwargs: object) -> None:
+        super().__init__()
+        self.backbone = timm.create_model(architecture, **kwargs)
+        for layer in (f"layer{i}" for i in range(1, 5)):
+            for block in getattr(self.backbone, layer):
+                block.conv1 = ShiftedConvolution(block.conv1, num_frames)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.backbone(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]).mean(1)
+
+
+def extracted_and_plain(
+    num_frames: int, architecture: str, **kwargs: object
+) -> tuple[ffn.FrameFlexible, ffn.FrameFlexible, PlainTSM]:
+    """A frame-flexible network drawn at random, its branch taken out, and a plain network with the same numbers."""
+    whole = ffn.create_model(architecture, FRAMES, **kwargs)
+    redraw(whole)
+    single = ffn.extract(whole.eval(), num_frames)
+    plain = PlainTSM(architecture, num_frames, **kwargs).eval()
+    for own, other in zip(single.state_dict().values(), plain.state_dict().values(), strict=True):
+        other.copy_(own)
+    return whole, single, plain
+
+
+@torch.inference_mode()
+def extraction(num_frames: int = 8, size: int = 112) -> list[Row]:
+    whole, single, plain = extracted_and_plain(num_frames, "resnet50", num_classes=174)
+    clips = torch.randn(1, num_frames, 3, size, size)
+    ours, other = interleaved(lambda: single(clips), lambda: plain(clips))
+    counts = parameters(single), parameters(plain)
+    worst = max(error(single(x), whole(x, branch=num_frames)) for x in (clips, torch.randn(2, 5, 3, size, size)))
+    name = f"`extract(resnet50, {num_frames})`"
+    return [
+        Row(
+            f"{name}: latency over plain timm + shift",
+            f"{1e3 * ours:.0f} ms",
+            f"{1e3 * other:.0f} ms",
+            ours / other,
+            1.05,
+        ),
+        Row(f"{name}: parameters over the same", f"{counts[0]:,}", f"{counts[1]:,}", counts[0] / counts[1], 1),
+        Row(f"{name}: error of the logits, in their standard deviations", f"{worst:.1e}", "whole network", worst, 2e-5),
+    ]
+
+
+# 2. A training step of three streams against one of the longest
+
+
+@contextmanager
+def saved_activations(model: nn.Module):
+    """Counts the bytes that autograd holds for the backward pass: a list of one number, their peak.
+
+    A storage counts once however often it is saved, from when it is first saved until the graph lets it go, and the
+    model's own parameters and buffers do not count.
+    """
+    own = {tensor.untyped_storage()._cdata for tensor in [*model.parameters(), *model.buffers()]}
+    held: dict[int, int] = {}
+    peak, live = [0], [0]
+
+    def pack(tensor: Tensor) -> "Saved":
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        saved = Saved(tensor)
+        if key not in own:
+            if not held.get(key):
+                live[0] += storage.nbytes()
+                peak[0] = max(peak[0], live[0])
+            held[key] = held.get(key, 0) + 1
+            weakref.finalize(saved, release, key, storage.nbytes())
+        return saved
+
+    def release(key: int, size: int) -> None:
+        held[key] -= 1
+        if not held[key]:
+            live[0] -= size
+
+    with saved_tensors_hooks(pack, lambda saved: saved.tensor):
+        yield peak
+
+
+class Saved:
+    """A tensor that autograd keeps; unlike a tensor it tells when it goes."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def step(model: ffn.FrameFlexible, batch: int, size: int) -> Callable[[], None]:
+    """One training step of a model: its streams forward and backward, without the optimiser."""
+    streams = {t: torch.randn(batch, t, 3, size, size) for t in model.frames}
+    labels = torch.arange(batch) % model.config["num_classes"]
+    model.train()
+
+    def run() -> None:
+        model.zero_grad()
+        temporal_distillation(model, streams, labels, Tensor.backward)
+
+    return run
+
+
+def peak_bytes(model: ffn.FrameFlexible, batch: int, size: int) -> int:
+    """Most bytes of activations that a training step holds at once."""
+    run = step(model, batch, size)
+    with saved_activations(model) as peak:
+        run()
+    return peak[0]
+
+
+def training(batch: int = 8, size: int = 64, pairs: int = 8) -> list[Row]:
+    flexible, plain = (ffn.create_model("resnet18", frames, num_classes=174) for frames in (FRAMES, (16,)))
+    ours, other = (peak_bytes(model, batch, size) for model in (flexible, plain))
+    seconds = interleaved(step(flexible, batch, size), step(plain, batch, size), pairs)
+    name = "one FFN(4, 8, 16) step over one 16-frame step, resnet18"
+    return [
+        Row(f"{name}: saved activations", f"{ours / 2**20:.0f} MiB", f"{other / 2**20:.0f} MiB", ours / other, 1.02),
+        Row(f"{name}: time", f"{seconds[0]:.2f} s", f"{seconds[1]:.2f} s", seconds[0] / seconds[1], 1.05 * 28 / 16),
+    ]
+
+
+# 3. Decoding three streams in one pass against three reads
+
+
+def decoding() -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = moving_shapes.prepare("val", Path(folder), clips_per_class=2, workers=1)
+        paths = sorted(manifest.parent.rglob("*.mp4"))
+
+        def one_pass() -> None:
+            for path in paths:
+                video = Video(path)
+                wanted, places = stream_indices(len(video), FRAMES)
+                frames = video.frames(wanted)
+                _ = [frames[place] for place in places]
+
+        def three_reads() -> None:
+            for path in paths:
+                for num_frames in FRAMES:
+                    video = Video(path)
+                    video.frames(segment_indices(len(video), num_frames))
+
+        ours, other = (1e3 * seconds / len(paths) for seconds in interleaved(one_pass, three_reads))
+    return [
+        Row(
+            "decoding 4, 8 and 16 frames in one pass over three reads",
+            f"{ours:.1f} ms",
+            f"{other:.1f} ms",
+            ours / other,
+            0.6,
+        )
+    ]
+
+
+def machine() -> str:
+    """What the numbers were measured on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    name = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+    return f"{os.cpu_count()} cores, {name}; torch {torch.__version__}, {torch.get_num_threads()} thread(s)"
+
+
+def report(rows: list[Row]) -> str:
+    """The table in Markdown, the machine under it."""
+    header = ["| what | ours | against | ratio | at most |", "|---|---:|---:|---:|---:|"]
+    return "\n".join([*header, *map(str, rows), "", f"Measured on {machine()}.", ""])
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    text = report([row for measure in (extraction, training, decoding) for row in measure()])
+    print(text)
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(text, encoding="utf-8")

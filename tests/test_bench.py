@@ -1,0 +1,58 @@
+"""What `make bench` measures, where it can be counted instead of timed."""
+
+import gc
+
+import pytest
+import torch
+from bench import FRAMES, Row, extracted_and_plain, peak_bytes, report, saved_activations
+from conftest import SMALL, error, random_clips, small
+from torch import nn
+
+from ffn.cost import parameters
+
+
+def test_saved_bytes_are_counted_once_and_until_they_are_freed():
+    network = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+    x = torch.randn(16, 4)
+    with saved_activations(network) as peak:
+        network(x).sum().backward()
+        gc.collect()
+        assert peak[0] == 4 * 16 * (4 + 8)  # the input, and the output of tanh, which the next layer saves as well
+        network(x).sum().backward()
+    assert peak[0] == 4 * 16 * (4 + 8)
+
+
+def test_three_streams_hold_no_more_activations_than_the_longest():
+    plain = peak_bytes(small((16,)), batch=8, size=32)
+    assert peak_bytes(small(FRAMES), batch=8, size=32) <= 1.02 * plain
+    assert peak_bytes(small((4, 8)), batch=8, size=32) <= 0.6 * plain
+
+
+def test_a_joint_backward_is_noticed(monkeypatch):
+    kept = []
+
+    def joint(model, streams, labels, backward):
+        kept.append(sum(model(clips).square().sum() for clips in streams.values()))
+        backward(kept.pop())
+
+    plain = peak_bytes(small((16,)), batch=2, size=32)
+    monkeypatch.setattr("bench.temporal_distillation", joint)
+    assert peak_bytes(small(FRAMES), batch=2, size=32) > 1.6 * plain
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "resnet50"])
+@torch.no_grad()
+def test_an_extracted_branch_is_timm_s_network_with_a_shift(architecture):
+    whole, single, plain = extracted_and_plain(8, architecture, **SMALL)
+    assert parameters(single) == parameters(plain)
+    clips = random_clips(8)
+    assert torch.equal(single(clips), plain(clips))
+    assert error(single(clips), whole(clips, branch=8)) < 2e-5
+    assert len([*single.network.modules()]) < len([*whole.network.modules()])
+
+
+def test_the_report_is_a_table_with_its_machine():
+    lines = report([Row("this", "1 s", "2 s", 0.5, 0.6)]).splitlines()
+    assert lines[2] == "| this | 1 s | 2 s | 0.5 | 0.6 |"
+    assert {line.count("|") for line in lines[:3]} == {6}
+    assert f"torch {torch.__version__}" in lines[-1]

@@ -1,0 +1,100 @@
+"""The notebooks: mostly prose, clean in git, and every one of them runs, with its constants made smaller."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+SMALLER = {  # every number of a notebook's parameters cell, for the tests
+    "1-the-deviation": {"CLIPS_PER_CLASS": 3, "TEST_CLIPS": 1, "EPOCHS": 1},
+    "2-the-normalisation-shift": {"TEST_CLIPS": 2, "RECALIBRATION_CLIPS": 2},
+}
+SECONDS = 90
+
+paths = pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def sources(notebook: nbformat.NotebookNode, kind: str) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == kind]
+
+
+def constants(source: str) -> dict[str, object]:
+    """The values that a cell of plain assignments gives to names."""
+    return {statement.targets[0].id: ast.literal_eval(statement.value) for statement in ast.parse(source).body}
+
+
+def shrink(notebook: nbformat.NotebookNode, smaller: dict[str, int]) -> None:
+    """Writes smaller numbers and `SHRUNK = True` into the one cell tagged "parameters"; refuses to miss one."""
+    (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
+    before = constants(cell.source)
+    assert before.pop("SHRUNK") is False
+    assert before.keys() == smaller.keys()
+    assert all(smaller[name] < value for name, value in before.items())
+    cell.source = "\n".join(f"{name} = {value}" for name, value in {**smaller, "SHRUNK": True}.items())
+
+
+def shows_a_figure(cell: nbformat.NotebookNode) -> bool:
+    return any("plotly" in kind for output in cell.get("outputs", ()) for kind in output.get("data", ()))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place for the few videos that the notebooks share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_numbered_without_gaps():
+    names = [path.stem for path in sorted(FOLDER.glob("*.ipynb"))]
+    assert [re.fullmatch(r"(\d)-[a-z-]+", name)[1] for name in names] == [str(i + 1) for i in range(len(names))]
+    assert names == list(SMALLER)
+
+
+@paths
+def test_valid_and_stripped(path):
+    notebook = read(path)
+    nbformat.validate(notebook)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    assert notebook.metadata.kernelspec.name == "python3"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+
+
+@paths
+def test_mostly_prose(path):
+    notebook = read(path)
+    prose, code = sources(notebook, "markdown"), sources(notebook, "code")
+    assert prose[0].startswith("# ")
+    assert "?**" in prose[0], "a notebook opens with its question"
+    assert "**Time:**" in prose[0]
+    assert any("## Exercise" in text for text in prose)
+    assert len(" ".join(prose).split()) >= 300
+    assert "\n".join(code).count("def ") <= 3
+    assert max(len(source.splitlines()) for source in code) <= 7
+
+
+@paths
+def test_no_network_or_absolute_path(path):
+    code = "\n".join(sources(read(path), "code"))
+    assert not re.search(r"https?://|!pip|%pip|[\"']/(home|root|tmp)", code)
+
+
+@pytest.mark.notebooks
+@paths
+def test_runs(path, cache, monkeypatch):
+    monkeypatch.setenv("FFN_CACHE", str(cache))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    notebook = read(path)
+    shrink(notebook, SMALLER[path.stem])
+    NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    figures = sum(map(shows_a_figure, notebook.cells))
+    in_words = sum("*The figure: " in text for text in sources(notebook, "markdown"))
+    assert figures == in_words > 0, "every figure is described in the prose that follows it"

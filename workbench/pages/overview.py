@@ -1,0 +1,290 @@
+"""Overview: what is wrong with a checkpoint at the chosen number of frames, what it costs, and what helps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ffn.card import CheckpointError
+from ffn.data import DataError
+from ffn.layers import nearest
+from workbench import analysis, plots, session
+from workbench.session import Recorded, Selection, Sweep, Tables, Task
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a checkpoint on some data by now, and what is still at work."""
+
+    tables: Tables
+    others: Mapping[str, Recorded]  # of the other bundled checkpoints on the same data, by title
+    recorded: bool = False
+    checked: bool = True  # whether the data is known to be that of the record
+    source: Path | None = None
+    sweep: Sweep | None = None
+    rendering: Task | None = None
+
+
+NOTHING = Known(session.as_tables([]), {})
+
+
+def embedded(chosen: Selection) -> Known:
+    """Recorded results where they are of this very checkpoint and data, else live ones once the videos are there."""
+    task = session.rendering()
+    recordings = session.recordings()
+    record = recordings.get(chosen.checkpoint.digest)
+    digest = session.data_digest(chosen.checkpoint, task.result) if task.result else None
+    others = {
+        other.title: other
+        for checkpoint, other in recordings.items()
+        if checkpoint != chosen.checkpoint.digest and digest in (None, other.data)
+    }
+    if record and digest in (None, record.data):
+        return Known(record, others, True, digest is not None, task.result, rendering=task)
+    return Known(NOTHING.tables, others, rendering=task) if digest is None else live(chosen, task.result, others)
+
+
+def live(chosen: Selection, source: Path, others: Mapping[str, Recorded]) -> Known:
+    """Results that are computed in the background, the chosen frame count first."""
+    sweep = session.sweep(chosen.checkpoint, source)
+    sweep.want(chosen.num_frames)
+    return Known(sweep.tables(), others, source=source, sweep=sweep)
+
+
+def known(chosen: Selection) -> Known:
+    """Everything that is known; where the data cannot be used, a sentence says why."""
+    try:
+        if chosen.data is None:
+            return embedded(chosen)
+        if chosen.data:
+            return live(chosen, Path(chosen.data), {})
+        st.info("Give the path of a folder of class/video.mp4, or of a CSV manifest, in the sidebar.")
+    except DataError as error:
+        st.error(session.sentence(error))
+    return NOTHING
+
+
+def say(chosen: Selection, now: Known) -> None:
+    """The sentence at the top."""
+    others = {title: other.accuracy for title, other in now.others.items()}
+    frames = chosen.checkpoint.card["frames"]
+    text = analysis.diagnosis(frames, chosen.num_frames, now.tables.accuracy, now.tables.divergence, others)
+    st.subheader(text, anchor=False)
+
+
+def tiles(chosen: Selection, now: Known) -> None:
+    """The numbers of the chosen frame count."""
+    measured = session.profile(chosen.checkpoint).at(chosen.num_frames)
+    frames = chosen.checkpoint.card["frames"]
+    branch = nearest(chosen.num_frames, tuple(frames))
+    counts = " · ".join(map(str, frames))
+    with st.container(horizontal=True):
+        tile("Top-1", *accuracy_tile(now.tables.accuracy, chosen.num_frames))
+        if measured:
+            cost, time = measured.cost, measured.milliseconds
+            tile("Compute", f"{cost.macs / 1e9:.3g} GMACs", f"{cost.flops / 1e9:.3g} GFLOPs, one clip")
+            tile("Parameters", f"{cost.params / 1e6:.2f} M", f"trained at {counts}")
+            tile("Latency", f"{time:.1f} ms" if time else "failed", "one clip, measured here")
+        else:
+            for label in ("Compute", "Parameters", "Latency"):
+                tile(label, "…", "measuring")
+        tile("Branch", f"{branch} frames", "the only one" if len(frames) == 1 else f"nearest of {counts}")
+
+
+def accuracy_tile(table: pd.DataFrame, num_frames: int) -> tuple[str, str]:
+    """Top-1 with its 95 % interval and number of clips."""
+    rows = table[table.num_frames == num_frames]
+    if rows.empty:
+        return "…", "not computed yet"
+    row = rows.iloc[0]
+    return f"{row.top1:.1f} %", f"{row.low:.1f} to {row.high:.1f} (95 %), {row.clips:.0f} clips"
+
+
+def tile(label: str, value: str, note: str) -> None:
+    st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
+
+
+def origin(chosen: Selection, now: Known) -> None:
+    """Where the numbers come from, and the way to check them."""
+    if not now.recorded:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge("recorded", icon=":material/inventory_2:", color="blue")
+        st.caption(
+            "with this checkpoint on this data, same hashes."
+            if now.checked
+            else "with this checkpoint; whether the videos here are the same is checked once they are rendered."
+        )
+        verify = st.button("Recompute", icon=":material/refresh:", disabled=now.source is None, key="recompute")
+    if now.source:
+        compare(chosen, now, session.verification(chosen.checkpoint, now.source, chosen.num_frames), verify)
+
+
+def compare(chosen: Selection, now: Known, found: Sweep, start: bool) -> None:
+    """The recorded results at this frame count against those computed here."""
+    if start:
+        found.want(chosen.num_frames)
+    if found.running:
+        watch(lambda: [found.running], lambda: advance(found.task, f"Recomputing at {chosen.num_frames} frames"))
+    elif found.stopped and found.task and found.task.error:
+        st.error(session.sentence(found.task.error))
+    elif found.tables().knows(chosen.num_frames):
+        same, text = analysis.comparison(now.tables, found.tables(), chosen.num_frames)
+        (st.success if same else st.warning)(text)
+
+
+def charts(chosen: Selection, now: Known) -> None:
+    """Accuracy against frames beside the divergence at the chosen count."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("#### Accuracy against frames")
+        title = chosen.checkpoint.title
+        curves = {title: now.tables.accuracy} | {name: other.accuracy for name, other in now.others.items()}
+        if any(map(len, curves.values())):
+            draw(plots.accuracy_curves(curves, chosen.num_frames, title), "accuracy")
+            table("accuracy", lambda: now.tables.accuracy)
+    with right:
+        st.markdown(f"#### Norm statistics at {chosen.num_frames} frames")
+        divergences(now.tables.divergence, chosen.num_frames)
+
+
+def divergences(everything: pd.DataFrame, num_frames: int) -> None:
+    """What the norms see at this frame count against what they normalise with."""
+    measure = choose_measure("measure")
+    rows = everything[everything.num_frames == num_frames]
+    if rows.empty:
+        st.caption("Not computed yet.")
+        return
+    draw(plots.divergence_bars(rows, measure, upper=everything[measure].max()), "divergence")
+    table("divergence", lambda: rows)
+
+
+def branches(chosen: Selection) -> None:
+    """How far the private norms are apart; needs no data."""
+    if len(chosen.checkpoint.card["frames"]) == 1:
+        return
+    st.markdown("#### Between the branches")
+    rows = session.branch_divergence(chosen.checkpoint)
+    if rows.empty:
+        st.caption("The branches share their norms.")
+        return
+    st.caption("Running statistics of each branch against those of the longest: read from the file, without data.")
+    draw(plots.branch_divergence_lines(rows, choose_measure("branch_measure")), "branches")
+    table("branches", lambda: rows)
+
+
+def choose_measure(key: str) -> str:
+    names = {label.split(" (")[0]: name for name, label in plots.MEASURES.items()}
+    choice = st.segmented_control(
+        "Measure", list(names), default=next(iter(names)), key=key, required=True, label_visibility="collapsed"
+    )
+    return names[choice or next(iter(names))]
+
+
+def draw(figure: Any, key: str) -> None:
+    st.plotly_chart(
+        figure, key=f"{key}_chart", width="stretch", config={"displayModeBar": False}, alt=plots.alt_text(figure)
+    )
+
+
+def table(key: str, rows: Callable[[], pd.DataFrame]) -> None:
+    """The numbers behind a chart, sent only when they are looked at."""
+    with st.expander("As a table", key=f"{key}_table", on_change="rerun") as opened:
+        if opened.open:
+            st.dataframe(rows(), hide_index=True, width="stretch")
+
+
+def card(chosen: Selection) -> None:
+    """Everything that the checkpoint says of itself."""
+    with st.expander("The checkpoint's card", key="card", on_change="rerun") as opened:
+        if opened.open:
+            rows = pd.json_normalize(chosen.checkpoint.card, sep=" · ").T.reset_index()
+            rows.columns = ["entry", "value"]
+            st.dataframe(rows.astype(str), hide_index=True, width="stretch")
+            st.caption(f"Hash of the file: {chosen.checkpoint.digest}")
+
+
+def work(now: Known) -> None:
+    """Progress of what runs in the background, and what went wrong there."""
+    rendering, sweep = now.rendering, now.sweep
+    if rendering and rendering.running:
+        advance(rendering, "Rendering the embedded videos")
+    elif rendering and rendering.error:
+        st.error(f"The embedded videos could not be rendered: {session.sentence(rendering.error)}")
+    if sweep and sweep.running:
+        advance(sweep.task, f"Computing at {', '.join(map(str, sweep.now))} frames, {len(sweep.missing())} to go")
+        if sweep.task and st.button("Cancel", key="cancel"):
+            sweep.task.cancel()
+    elif sweep and sweep.stopped and sweep.missing():
+        stopped(sweep)
+
+
+def stopped(sweep: Sweep) -> None:
+    if sweep.task and sweep.task.error:
+        st.error(session.sentence(sweep.task.error))
+    if st.button("Compute the rest", key="resume"):
+        sweep.resume()
+        st.rerun()
+
+
+def advance(task: Task | None, text: str) -> None:
+    done, total = (task.done, task.total) if task else (0, 0)
+    st.progress(min(1.0, done / total) if total else 0.0, f"{text}: {done} of {total} videos" if total else text)
+
+
+def watch(state: Callable[[], Any], show: Callable[[], None]) -> None:
+    """Shows progress twice a second, and draws the page anew when the state changes."""
+    before = state()
+
+    @st.fragment(run_every=0.5)
+    def look() -> None:
+        show()
+        if state() != before:
+            st.rerun()
+
+    look()
+
+
+def unreadable(now: Known) -> None:
+    if lines := now.tables.unreadable:
+        more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
+        st.warning(f"{len(lines)} videos could not be read and are left out: {'; '.join(lines[:5])}{more}.")
+
+
+def show(chosen: Selection) -> None:
+    now = known(chosen)
+    profile = session.profile(chosen.checkpoint)
+
+    def state() -> list[Any]:
+        sweep, rendering = now.sweep, now.rendering
+        return [
+            profile.at(chosen.num_frames) is not None,
+            bool(rendering and rendering.running),
+            bool(sweep and sweep.running),
+            len(sweep.records) if sweep else 0,
+        ]
+
+    say(chosen, now)
+    tiles(chosen, now)
+    origin(chosen, now)
+    if not state()[0] or any(state()[1:3]):
+        watch(state, lambda: work(now))
+    else:
+        work(now)
+    unreadable(now)
+    charts(chosen, now)
+    branches(chosen)
+    card(chosen)
+
+
+selected = session.selection()
+if selected is None:
+    st.info("Choose a checkpoint in the sidebar: a bundled one, a local .safetensors file, or an upload.")
+else:
+    try:
+        show(selected)
+    except CheckpointError as error:
+        st.error(session.sentence(error))
