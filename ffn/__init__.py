@@ -1,15 +1,39 @@
 """Frame Flexible Networks: one video network for clips of any number of frames (CVPR 2023, arXiv 2303.14817)."""
 
-from ffn.checkpoint import load, read_card, save
-from ffn.cost import Cost, cost
-from ffn.data import Clips
-from ffn.evaluate import evaluate
-from ffn.layers import nearest
-from ffn.model import FrameFlexible, create_model, extract
-from ffn.sampling import segment_indices
-from ffn.train import Training, train
-from ffn.transforms import Preprocessing
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from ffn.card import read_card
+    from ffn.checkpoint import load, save
+    from ffn.costs import Cost, cost
+    from ffn.data import Clips
+    from ffn.evaluation import evaluate
+    from ffn.layers import nearest
+    from ffn.model import FrameFlexible, create_model, extract
+    from ffn.sampling import segment_indices
+    from ffn.training import Training, train
+    from ffn.transforms import Preprocessing
+
+# Imported when first asked for: torch and timm take seconds, and reading a card or rendering videos needs neither.
+# No module bears the name of a function here, or importing the module would hide the function.
+_HOMES = {
+    "Clips": "data",
+    "Cost": "costs",
+    "FrameFlexible": "model",
+    "Preprocessing": "transforms",
+    "Training": "training",
+    "cost": "costs",
+    "create_model": "model",
+    "evaluate": "evaluation",
+    "extract": "model",
+    "load": "checkpoint",
+    "nearest": "layers",
+    "read_card": "card",
+    "save": "checkpoint",
+    "segment_indices": "sampling",
+    "train": "training",
+}
 __all__ = [
     "Clips",
     "Cost",
@@ -27,3 +51,13 @@ __all__ = [
     "segment_indices",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ffn' has no attribute {name!r}")
+    return getattr(import_module(f"ffn.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -25,7 +25,7 @@ from ffn.card import (
     read_card,
     versions,
 )
-from ffn.cost import cost
+from ffn.costs import cost
 from ffn.files import replacing
 from ffn.model import FrameFlexible, create_model
 from ffn.transforms import Preprocessing

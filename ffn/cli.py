@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from ffn.divergence import Divergence
-    from ffn.evaluate import Result
+    from ffn.evaluation import Result
     from ffn.model import FrameFlexible
 
 Command = Callable[[argparse.Namespace], None]
@@ -102,7 +102,7 @@ def _print_divergences(found: "dict[str, Divergence]", layers: int, title: str) 
 def _eval(options: argparse.Namespace) -> None:
     from ffn.checkpoint import class_names, load, preprocessing
     from ffn.data import Clips
-    from ffn.evaluate import evaluate
+    from ffn.evaluation import evaluate
     from ffn.files import write_csv
 
     model = load(options.checkpoint).to(_device(options.device))
@@ -129,8 +129,8 @@ def _eval(options: argparse.Namespace) -> None:
 
 
 def _accuracy_row(model: "FrameFlexible", result: "Result") -> dict[str, str]:
-    from ffn.cost import cost
-    from ffn.evaluate import wilson
+    from ffn.costs import cost
+    from ffn.evaluation import wilson
 
     low, high = (100 * bound for bound in wilson(result.correct, result.clips))
     return {

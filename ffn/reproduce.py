@@ -13,10 +13,10 @@ import torch
 from ffn import moving_shapes
 from ffn.checkpoint import class_names, describe, load, preprocessing, read_card, save
 from ffn.data import Clips
-from ffn.evaluate import evaluate
+from ffn.evaluation import evaluate
 from ffn.files import write_csv
 from ffn.model import FrameFlexible, create_model
-from ffn.train import Training, train
+from ffn.training import Training, train
 from ffn.transforms import Preprocessing
 
 DEMO = Path(__file__).resolve().parent.parent / "workbench" / "demo"

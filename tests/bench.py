@@ -1,6 +1,6 @@
-"""Ratios measured side by side in one run, as one table: `python tests/bench.py [FILE]` prints it.
+"""Ratios measured side by side in one run: `python tests/bench.py [FILE]` prints them, and writes them to FILE.
 
-Slower or busier machines change both sides of a ratio alike, so the aims hold anywhere.
+Times are of the processor, on one thread, so that other work on the machine hardly counts.
 """
 
 import os
@@ -26,7 +26,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 import ffn
 from ffn import moving_shapes
-from ffn.cost import parameters
+from ffn.costs import parameters
 from ffn.layers import shift
 from ffn.losses import temporal_distillation
 from ffn.sampling import segment_indices, stream_indices
@@ -50,7 +50,7 @@ class Row:
 
 
 def interleaved(ours: Callable[[], object], other: Callable[[], object], pairs: int = 20) -> tuple[float, float]:
-    """Median seconds of each, run in turns after a warm-up, the first of a pair alternating."""
+    """Median processor seconds of each, run in turns after a warm-up, the first of a pair alternating."""
     times: dict[Callable[[], object], list[float]] = {ours: [], other: []}
     ours(), other()
     for pair in range(pairs):
@@ -186,11 +186,11 @@ def peak_bytes(model: ffn.FrameFlexible, batch: int, size: int) -> int:
     return peak[0]
 
 
-def training(batch: int = 8, size: int = 64, pairs: int = 8) -> list[Row]:
-    flexible, plain = (ffn.create_model("resnet18", frames, num_classes=174) for frames in (FRAMES, (16,)))
+def training(batch: int = 8, size: int = 64, pairs: int = 6) -> list[Row]:
+    flexible, plain = (ffn.create_model("resnet50", frames, num_classes=174) for frames in (FRAMES, (16,)))
     ours, other = (peak_bytes(model, batch, size) for model in (flexible, plain))
     seconds = interleaved(step(flexible, batch, size), step(plain, batch, size), pairs)
-    name = "one FFN(4, 8, 16) step over one 16-frame step, resnet18"
+    name = f"one FFN(4, 8, 16) training step over one 16-frame step, resnet50, batch {batch}"
     return [
         Row(f"{name}: saved activations", f"{ours / 2**20:.0f} MiB", f"{other / 2**20:.0f} MiB", ours / other, 1.02),
         Row(f"{name}: time", f"{seconds[0]:.2f} s", f"{seconds[1]:.2f} s", seconds[0] / seconds[1], 1.05 * 28 / 16),

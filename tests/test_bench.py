@@ -8,7 +8,7 @@ from bench import FRAMES, Row, extracted_and_plain, peak_bytes, report, saved_ac
 from conftest import SMALL, error, random_clips, small
 from torch import nn
 
-from ffn.cost import parameters
+from ffn.costs import parameters
 
 
 def test_saved_bytes_are_counted_once_and_until_they_are_freed():

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 import ffn
 from ffn import layers
-from ffn.cost import parameters
+from ffn.costs import parameters
 from ffn.layers import ResidualAdapter, Switchable
 
 FRAMES = (4, 8, 16)

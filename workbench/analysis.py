@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from ffn.cost import cost
+from ffn.costs import cost
 from ffn.data import Clips
-from ffn.evaluate import Result, evaluate, wilson
+from ffn.evaluation import Result, evaluate, wilson
 from ffn.layers import nearest
 from ffn.model import FrameFlexible
 from ffn.statistics import branch_divergences, norm_summaries
-from ffn.train import Epoch
+from ffn.training import Epoch
 
 Progress = Callable[[int, int], object]
 DIVERGENCES = ("mean_shift", "log_variance_ratio", "symmetric_kl")

@@ -17,11 +17,12 @@ MEASURES = {
     "symmetric_kl": "symmetric KL (nats)",
 }
 PARAMETERS = {"mean": "running mean", "variance": "running variance", "weight": "weight", "bias": "bias"}
-COLOURS = {1: "#8c8c8c", 2: "#56b4e9", 4: "#d98c00", 8: "#009e73", 16: "#0072b2", 32: "#8a5fbf"}
+COLOURS = {1: "#8c8c8c", 2: "#5ec8e5", 4: "#d98c00", 8: "#009e73", 16: "#2f86cf", 32: "#8a5fbf"}
 SEVERAL = ("#d55e00", "#cc79a7", "#a6761d")  # networks with several trained counts, in order of appearance
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 TICKS = [1, 2, 4, 8, 16, 32]
-LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "title": None}
+LEGEND_ABOVE = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "title": None}
+LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.24, "x": 0, "title": None}
 
 
 def frame_colour(num_frames: int) -> str:
@@ -41,7 +42,7 @@ def accuracy_curves(
 
     The network called `highlight` is drawn with its 95 % interval, the others step back.
     """
-    figure = _figure(_accuracy_alt(tables, num_frames, highlight), height=400, xaxis=_frames_axis(tables.values()))
+    figure = _figure(_accuracy_alt(tables, num_frames, highlight), height=470, xaxis=_frames_axis(tables.values()))
     for place, (name, colour) in enumerate(_network_colours(tables).items()):
         if name == highlight:
             figure.add_trace(_interval(tables[name], colour))
@@ -54,7 +55,7 @@ def accuracy_curves(
 def divergence_bars(table: pd.DataFrame, measure: str = "mean_shift", upper: float | None = None) -> go.Figure:
     """One measure of `analysis.divergence` at one frame count, layers in network order; `upper` ends the axis."""
     worst = table[measure].idxmax() if len(table) else None
-    figure = _figure(_bars_alt(table, measure), height=380, showlegend=False)
+    figure = _figure(_bars_alt(table, measure), height=416, showlegend=False)
     figure.add_bar(
         x=table.layer,
         y=table[measure],
@@ -63,6 +64,8 @@ def divergence_bars(table: pd.DataFrame, measure: str = "mean_shift", upper: flo
         text=[f"{value:.2f}" if i == worst else "" for i, value in table[measure].items()],
         textposition="outside",
         textfont_size=13,
+        textangle=0,
+        constraintext="none",
         cliponaxis=False,
         hovertemplate="%{x}<br>%{y:.3f}<extra></extra>",
     )
@@ -91,7 +94,7 @@ def divergence_heatmap(table: pd.DataFrame, measure: str = "mean_shift") -> go.F
 
 def branch_divergence_lines(table: pd.DataFrame, measure: str = "mean_shift") -> go.Figure:
     """One measure of `analysis.branch_divergence` against the layers in network order, one line per branch."""
-    figure = _figure(_branch_alt(table, measure), height=340, legend=LEGEND_BELOW | {"y": -0.45})
+    figure = _figure(_branch_alt(table, measure), height=400, legend=LEGEND_ABOVE)
     for branch, rows in table.groupby("branch"):
         figure.add_scatter(
             x=rows.layer,
@@ -175,7 +178,13 @@ def _frames_axis(tables: Iterable[pd.DataFrame]) -> dict[str, Any]:
     ticks = [*TICKS, *([longest] if longest > TICKS[-1] else [])]
     ends = [math.log10(0.92 * ticks[0]), math.log10(1.08 * ticks[-1])]
     labels = [str(t) for t in ticks]
-    return {"title": "frames per clip", "type": "log", "range": ends, "tickvals": ticks, "ticktext": labels}
+    return {
+        "title": {"text": "frames per clip", "standoff": 4},
+        "type": "log",
+        "range": ends,
+        "tickvals": ticks,
+        "ticktext": labels,
+    }
 
 
 def _network_colours(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -190,8 +199,11 @@ def _curve(name: str, table: pd.DataFrame, colour: str, place: int, *, faint: bo
         y=table.top1,
         name=name,
         mode="lines" if faint else "lines+markers",
-        opacity=0.75 if faint else 1,
-        line={"color": colour, "width": 1.5 if faint else 3, "dash": DASHES[place % len(DASHES)] if faint else "solid"},
+        line={
+            "color": colour,
+            "width": 1.75 if faint else 3,
+            "dash": DASHES[place % len(DASHES)] if faint else "solid",
+        },
         hovertemplate="%{y:.1f} %",
     )
 
@@ -255,10 +267,7 @@ def _bars_alt(table: pd.DataFrame, measure: str) -> str:
 
 
 def _heatmap_alt(table: pd.DataFrame, measure: str) -> str:
-    worst = table.iloc[int(table[measure].argmax())]
-    return (
-        f"{MEASURES[measure]} by norm layer and frames. {_largest(table, measure)[:-1]} at {worst.num_frames} frames."
-    )
+    return f"{MEASURES[measure]} by layer and frames. {_largest(table, measure)}"
 
 
 def _branch_alt(table: pd.DataFrame, measure: str) -> str:
@@ -268,7 +277,8 @@ def _branch_alt(table: pd.DataFrame, measure: str) -> str:
 
 def _largest(table: pd.DataFrame, measure: str) -> str:
     worst = table.iloc[int(table[measure].argmax())]
-    return f"Largest: {worst[measure]:.2f} in {worst.layer}; median {table[measure].median():.2f}."
+    where = f" at {worst.num_frames} frames" if "num_frames" in table else ""
+    return f"Largest: {worst[measure]:.2f} in {worst.layer}{where}; median {table[measure].median():.2f}."
 
 
 def _parameters_alt(table: pd.DataFrame) -> str:

@@ -21,9 +21,9 @@ import streamlit as st
 from ffn import moving_shapes
 from ffn.card import Card, CheckpointError, class_names, read_card
 from ffn.checkpoint import load, preprocessing
-from ffn.cost import Cost, cost, latency
+from ffn.costs import Cost, cost, latency
 from ffn.data import Clips, DataError
-from ffn.evaluate import Result, evaluate
+from ffn.evaluation import Result, evaluate
 from ffn.files import cache_folder, replacing
 from ffn.model import FrameFlexible
 from ffn.reproduce import DEMO, RECIPES, file_hash
@@ -32,6 +32,7 @@ from workbench import analysis
 GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)  # measured by itself for checkpoints without recorded results
 SLIDER = range(1, 33)
 IDLE_BUDGET = 20.0  # seconds spent on latencies that nobody has asked for
+SELECTION = "_selection"  # where the session state keeps it
 Progress = Callable[[int, int], object]
 
 
@@ -65,12 +66,12 @@ def sentence(error: Exception | str) -> str:
 
 def select(selection: Selection | None) -> None:
     """Remembers the viewer's choice for the pages; None when there is none that works."""
-    st.session_state["_selection"] = selection
+    st.session_state[SELECTION] = selection
 
 
 def selection() -> Selection | None:
     """The viewer's choice, drawn from the sidebar in this run."""
-    return st.session_state.get("_selection")
+    return st.session_state.get(SELECTION)
 
 
 # --- Checkpoints ----------------------------------------------------------------------------------------------

@@ -82,12 +82,12 @@ def tiles(chosen: Selection, now: Known) -> None:
     branch = nearest(chosen.num_frames, tuple(frames))
     counts = " · ".join(map(str, frames))
     with st.container(horizontal=True):
-        tile("Top-1", *accuracy_tile(now.tables.accuracy, chosen.num_frames))
+        tile("Top-1, 95 % interval", *accuracy_tile(now.tables.accuracy, chosen.num_frames))
         if measured:
             cost, time = measured.cost, measured.milliseconds
-            tile("Compute", f"{cost.macs / 1e9:.3g} GMACs", f"{cost.flops / 1e9:.3g} GFLOPs, one clip")
+            tile("Compute", f"{cost.macs / 1e9:.3g} GMACs", f"{cost.flops / 1e9:.3g} GFLOPs")
             tile("Parameters", f"{cost.params / 1e6:.2f} M", f"trained at {counts}")
-            tile("Latency", f"{time:.1f} ms" if time else "failed", "one clip, measured here")
+            tile("Latency", f"{time:.1f} ms" if time else "failed", "one clip, here")
         else:
             for label in ("Compute", "Parameters", "Latency"):
                 tile(label, "…", "measuring")
@@ -100,7 +100,7 @@ def accuracy_tile(table: pd.DataFrame, num_frames: int) -> tuple[str, str]:
     if rows.empty:
         return "…", "not computed yet"
     row = rows.iloc[0]
-    return f"{row.top1:.1f} %", f"{row.low:.1f} to {row.high:.1f} (95 %), {row.clips:.0f} clips"
+    return f"{row.top1:.1f} %", f"{row.low:.1f} to {row.high:.1f}, {row.clips:.0f} clips"
 
 
 def tile(label: str, value: str, note: str) -> None:
@@ -251,7 +251,9 @@ def watch(state: Callable[[], Any], show: Callable[[], None]) -> None:
 def unreadable(now: Known) -> None:
     if lines := now.tables.unreadable:
         more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
-        st.warning(f"{len(lines)} videos could not be read and are left out: {'; '.join(lines[:5])}{more}.")
+        count = "1 video" if len(lines) == 1 else f"{len(lines)} videos"
+        verb = "is" if len(lines) == 1 else "are"
+        st.warning(f"{count} could not be read and {verb} left out: {'; '.join(lines[:5])}{more}.")
 
 
 def show(chosen: Selection) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 import ffn
 from ffn import Preprocessing, data, evaluate
-from ffn.evaluate import wilson
+from ffn.evaluation import wilson
 
 FRAMES = (4, 8)
 GRID = (1, 4, 6, 16)

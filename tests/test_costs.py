@@ -5,7 +5,7 @@ import torch
 from conftest import small
 
 import ffn
-from ffn.cost import latency
+from ffn.costs import latency
 
 
 @pytest.mark.parametrize(

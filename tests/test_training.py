@@ -7,7 +7,7 @@ from conftest import SMALL, write_video
 
 import ffn
 from ffn import Preprocessing, Training, train
-from ffn.train import optimizer
+from ffn.training import optimizer
 
 TINY = Training(epochs=2, batch_size=4, learning_rate=1e-2)
 

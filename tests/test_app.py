@@ -1,0 +1,200 @@
+"""The page through its door, app.py: it follows the slider, and bad input is a sentence with the next step."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import streamlit as st
+from conftest import small
+from streamlit.testing.v1 import AppTest
+
+import ffn
+from ffn import reproduce
+from workbench import analysis, session
+
+APP = str(Path(__file__).parent.parent / "app.py")
+TITLES = ("A TSM", "An FFN")
+
+
+@pytest.fixture(autouse=True)
+def bundled(tmp_path, folder, monkeypatch):
+    """Two bundled checkpoints, recorded on a tiny folder that stands for the embedded data."""
+    monkeypatch.setenv("FFN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(session, "DEMO", tmp_path / "demo")
+    monkeypatch.setattr(reproduce, "GRID", (1, 2, 4, 6))
+    monkeypatch.setattr(session, "GRID", (1, 2))
+    monkeypatch.setattr(session, "IDLE_BUDGET", 0.0)
+    monkeypatch.setattr(session, "rendering", lambda: session.Task(lambda _: folder).start().wait())
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    for title, frames in zip(TITLES, [(4,), (2, 4)], strict=True):
+        path = tmp_path / "demo" / f"{len(frames)}.safetensors"
+        card = {"title": title, "classes": ["a", "b"], "input_size": 32, "resize": 36}
+        ffn.save(small(frames, num_classes=2), path, card)
+        reproduce.record(path, folder, report=lambda *_: None)
+
+
+def opened(**choices: object) -> AppTest:
+    """The page, as the address bar or the viewer's clicks choose it."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params.update({key: str(value) for key, value in choices.items()})
+    app.run()
+    assert not app.exception
+    return app
+
+
+def metric(app: AppTest, label: str) -> str:
+    (found,) = (metric.value for metric in app.metric if metric.label.startswith(label))
+    return found
+
+
+def settled(app: AppTest, num_frames: int = 4) -> AppTest:
+    """The page once its background work is done."""
+    chosen = app.session_state[session.SELECTION]
+    profile = session.profile(chosen.checkpoint)
+    profile.at(num_frames)
+    profile._task.wait(60)
+    return app.run()
+
+
+def recorded(num_frames: int, name: str = "1") -> str:
+    rows = pd.read_csv(session.DEMO / f"{name}.accuracy.csv").query("num_frames == @num_frames")
+    return f"{100 * rows.correct.item() / rows.clips.item():.1f} %"
+
+
+def test_recorded_results_are_there_at_once_and_labelled():
+    app = opened()
+    assert metric(app, "Top-1") == recorded(4)
+    assert any("recorded" in text.value for text in app.markdown)
+    assert app.subheader[0].value.startswith("At 4 frames this network")
+    assert len(app.get("plotly_chart")) == 2
+
+
+def test_moving_the_slider_updates_the_numbers():
+    app = opened()
+    app.slider(key="frames").set_value(2).run()
+    assert not app.exception
+    assert metric(app, "Top-1") == recorded(2)
+    assert app.subheader[0].value.startswith("At 2 frames")
+
+
+def test_a_permalink_chooses_checkpoint_and_frames():
+    app = opened(frames=6, checkpoint=TITLES[1])
+    assert app.slider(key="frames").value == 6
+    assert app.selectbox(key="checkpoint").value == TITLES[1]
+    assert metric(app, "Branch") == "4 frames"
+    assert metric(app, "Top-1") == recorded(6, "2")
+
+
+def test_cost_and_latency_are_measured_in_the_background():
+    app = settled(opened())
+    assert metric(app, "Compute").endswith("GMACs")
+    assert metric(app, "Latency").endswith(" ms")
+
+
+def test_the_branches_of_an_ffn_are_compared_without_data():
+    app = opened(checkpoint=TITLES[1], data="a folder or manifest")
+    assert any("Between the branches" in text.value for text in app.markdown)
+    assert len(app.get("plotly_chart")) == 1
+    assert "Give the path" in app.info[0].value
+
+
+def test_recomputing_verifies_what_is_recorded():
+    app = opened()
+    app.button(key="recompute").click().run()
+    chosen = app.session_state[session.SELECTION]
+    sweep = session.verification(chosen.checkpoint, session.rendering().result, 4)
+    sweep.task.wait(60)
+    app.run()
+    assert "as recorded" in app.success[0].value
+
+
+def test_other_data_is_computed_live(tmp_path, folder):
+    more = folder.rename(tmp_path / "other")
+    (more / "a" / "broken.mp4").write_bytes(b"no video")
+    app = opened(data="a folder or manifest", data_path=more)
+    chosen = app.session_state[session.SELECTION]
+    session.sweep(chosen.checkpoint, more).task.wait(60)
+    app.run()
+    assert metric(app, "Top-1").endswith("%")
+    assert "1 video could not be read" in app.warning[0].value
+    assert "broken.mp4" in app.warning[0].value
+    assert not any("recorded" in text.value for text in app.markdown)
+
+
+def test_tables_and_card_are_there_when_they_are_opened():
+    app = opened()
+    assert not app.dataframe
+    app.session_state["card"] = True
+    app.run()
+    assert not app.exception
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"PK\x03\x04 a zip of pickles", "is a pickle"),
+        (b"nothing of the kind", "is not a .safetensors file"),
+        ((1 << 20).to_bytes(8, "little") + b"{}", "is cut off"),
+        (None, "no file"),
+    ],
+)
+def test_a_bad_checkpoint_is_a_sentence(tmp_path, content, says):
+    path = tmp_path / "bad.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    app = opened(checkpoint="a local file", checkpoint_path=path)
+    assert says in app.error[0].value
+    assert "Choose a checkpoint" in app.info[0].value
+
+
+def test_bad_data_is_a_sentence(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for path, says in [("empty", "holds no videos"), ("missing", "no such folder")]:
+        app = opened(data="a folder or manifest", data_path=tmp_path / path)
+        assert says in app.error[0].value.lower()
+        assert metric(app, "Top-1") == "…"
+
+
+def test_data_of_other_classes_is_a_sentence(tmp_path, folder):
+    (folder / "b").rename(folder / "c")
+    app = opened(data="a folder or manifest", data_path=folder)
+    assert "use data with these classes" in app.error[0].value
+
+
+def test_without_bundled_checkpoints_the_page_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "DEMO", tmp_path / "nowhere")
+    assert "Choose a checkpoint" in opened().info[0].value
+
+
+def accuracies(**top1: float) -> pd.DataFrame:
+    rows = [{"num_frames": int(t[1:]), "branch": 16, "correct": v * 10, "clips": 1000} for t, v in top1.items()]
+    return analysis.accuracy(rows)
+
+
+SHIFT = {"log_variance_ratio": 0, "symmetric_kl": 0}
+
+
+def test_the_sentence_says_what_is_wrong_and_what_helps():
+    shifts = [{"num_frames": 4, "branch": 16, "layer": f"bn{i}", "mean_shift": i / 2, **SHIFT} for i in range(4)]
+    divergences, others = analysis.divergence(shifts), {"FFN": accuracies(t4=80)}
+    said = analysis.diagnosis((16,), 4, accuracies(t4=62, t16=80), divergences, others)
+    assert said == (
+        "At 4 frames this network loses 18 points against its best trained count (16); bn3 is 1.5 sigma off. "
+        "A network trained at this frame count, or one FFN with a private branch, helps: FFN reaches 80 % here."
+    )
+
+
+@pytest.mark.parametrize(
+    ("frames", "num_frames", "ends"),
+    [
+        ((16,), 16, "It was trained at this very count; no other network here does better."),
+        ((4, 16), 4, "Its branch 4, trained at this very count, answers; other reaches 70 % here."),
+        ((4, 16), 6, "Its branch 4, trained at the nearest count, answers."),
+    ],
+)
+def test_the_help_fits_the_network(frames, num_frames, ends):
+    table = accuracies(t4=60, t6=60, t16=80)
+    assert analysis.diagnosis(
+        frames, num_frames, table, analysis.divergence([]), {"other": accuracies(t4=70, t16=80)}
+    ).endswith(ends)

@@ -1,0 +1,108 @@
+"""Figures show what their tables say, in the order of the network, and say it in words too."""
+
+import pandas as pd
+import pytest
+from conftest import small
+
+from workbench import analysis, plots
+
+
+@pytest.fixture
+def accuracies() -> dict[str, pd.DataFrame]:
+    def table(branches):
+        rows = [{"num_frames": t, "branch": b, "correct": 10 * t, "clips": 200} for t, b in branches.items()]
+        return analysis.accuracy(rows)
+
+    return {"TSM": table({4: 16, 8: 16, 16: 16}), "FFN": table({4: 4, 8: 8, 16: 16})}
+
+
+@pytest.fixture
+def divergences() -> pd.DataFrame:
+    layers = ("stem", "layer1.0.bn1", "layer1.0.bn2", "last")
+    return analysis.divergence(
+        {"num_frames": t, "branch": 16, "layer": layer, "mean_shift": i / t, "log_variance_ratio": i, "symmetric_kl": t}
+        for t in (4, 8)
+        for i, layer in enumerate(layers)
+    )
+
+
+def test_every_network_has_a_curve_with_its_accuracies(accuracies):
+    figure = plots.accuracy_curves(accuracies, 8, "TSM")
+    curves = {trace.name: trace for trace in figure.data if trace.name}
+    assert list(curves) == ["TSM", "FFN"]
+    assert list(curves["TSM"].x) == [4, 8, 16]
+    assert list(curves["TSM"].y) == list(accuracies["TSM"].top1)
+
+
+def test_the_chosen_frame_count_is_marked_on_the_highlighted_curve(accuracies):
+    mark = plots.accuracy_curves(accuracies, 8, "TSM").data[-1]
+    assert set(mark.x) == {8}
+    assert mark.y[1] == pytest.approx(40)
+
+
+def test_colours_stand_for_trained_counts(accuracies):
+    curves = {trace.name: trace.line.color for trace in plots.accuracy_curves(accuracies).data}
+    assert curves["TSM"] == plots.frame_colour(16)
+    assert curves["FFN"] not in plots.COLOURS.values()
+    assert plots.frame_colour(15) == plots.frame_colour(16)
+
+
+def test_bars_stand_in_network_order(divergences):
+    rows = divergences[divergences.num_frames == 4]
+    figure = plots.divergence_bars(rows, "mean_shift")
+    assert list(figure.data[0].x) == ["stem", "layer1.0.bn1", "layer1.0.bn2", "last"]
+    assert list(figure.data[0].y) == [0, 0.25, 0.5, 0.75]
+    assert "standard deviations" in figure.layout.yaxis.title.text
+
+
+def test_bars_may_share_an_axis_across_frame_counts(divergences):
+    ends = {plots.divergence_bars(rows, upper=3.0).layout.yaxis.range for _, rows in divergences.groupby("num_frames")}
+    assert len(ends) == 1
+
+
+def test_the_heatmap_has_layers_down_and_frames_across(divergences):
+    heatmap = plots.divergence_heatmap(divergences, "mean_shift").data[0]
+    assert list(heatmap.x) == ["4", "8"]
+    assert heatmap.y[0] == "stem"
+    assert heatmap.z.shape == (4, 2)
+
+
+def test_branches_are_compared_with_the_longest():
+    table = analysis.branch_divergence(small((4, 8, 16)))
+    figure = plots.branch_divergence_lines(table, "symmetric_kl")
+    assert [trace.name for trace in figure.data] == ["branch 4 from branch 16", "branch 8 from branch 16"]
+
+
+def test_norm_parameters_are_four_small_charts_with_a_line_per_network_and_branch():
+    figure = plots.norm_parameters(analysis.norm_parameters({"FFN": small((4, 8)), "TSM": small((16,))}))
+    assert {trace.name for trace in figure.data} == {"FFN, branch 4", "FFN, branch 8", "TSM"}
+    assert len(figure.data) == 4 * 3
+
+
+def test_training_curves_have_a_line_per_stream():
+    table = pd.DataFrame(
+        {"epoch": [0, 0, 1, 1], "num_frames": [4, 8] * 2, "loss": [2, 3, 1, 2], "top1": [9, 9, 50, 60]}
+    )
+    figure = plots.training_curves(table)
+    assert {trace.name for trace in figure.data} == {"4 frames", "8 frames"}
+    assert len(figure.data) == 4
+
+
+def test_the_matrix_of_training_and_testing_shows_its_numbers():
+    table = pd.DataFrame({"trained": ["4", "4", "16", "16"], "num_frames": [4, 16] * 2, "top1": [80, 50, 40.0, 90]})
+    figure = plots.train_test_matrix(table)
+    assert figure.data[0].z.tolist() == [[80, 50], [40, 90]]
+    assert "Lowest 40.0 % (trained 16, tested 4)" in plots.alt_text(figure)
+
+
+def test_alternative_texts_carry_the_numbers(accuracies, divergences):
+    assert "TSM at 8 frames, 40.0 %" in plots.alt_text(plots.accuracy_curves(accuracies, 8, "TSM"))
+    assert "Largest: 0.75 in last at 4 frames" in plots.alt_text(
+        plots.divergence_bars(divergences[divergences.num_frames == 4])
+    )
+    assert "0.75 in last at 4 frames; median 0.25" in plots.alt_text(plots.divergence_heatmap(divergences))
+
+
+def test_nothing_known_yet_is_drawn_as_an_empty_chart():
+    assert len(plots.divergence_bars(analysis.divergence([])).data[0].x) == 0
+    assert plots.alt_text(plots.accuracy_curves({"TSM": analysis.accuracy([])}, 4, "TSM"))
