@@ -46,7 +46,7 @@ class Row:
     aim: float
 
     def __str__(self) -> str:
-        return f"| {self.what} | {self.ours} | {self.against} | {self.ratio:.3g} | {self.aim:.3g} |"
+        return f"| {self.what} | {self.ours} | {self.against} | {self.ratio:.4g} | {self.aim:.3g} |"
 
 
 def interleaved(ours: Callable[[], object], other: Callable[[], object], pairs: int = 20) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The real server in a real browser: what is recorded is what is shown, nothing leaves the machine, the slider is quick.
+"""The real server in a real browser: it shows what is recorded, asks no other host, and its slider is quick.
 
 Screenshots land in screenshots/.
 """
@@ -107,8 +107,9 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    path = executable()  # starts Playwright itself, which cannot be nested
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
 

@@ -40,7 +40,7 @@ def weights(model):
 @pytest.mark.parametrize("method", ["ffn", "ffn-labels"])
 def test_an_easy_task_is_learnt_at_every_frame_count(brightness, method):
     model = network()
-    *_, last = train(model, clips_of(brightness), Training(method, epochs=6, batch_size=4, learning_rate=1e-2))
+    *_, last = train(model, clips_of(brightness), Training(method, epochs=30, batch_size=12, learning_rate=1e-2))
     assert last.accuracies[4] > 0.9
     results = ffn.evaluate(model.eval(), clips_of(brightness, (2, 3, 4), seed=None))
     assert [result.correct for result in results] == [12, 12, 12]
