@@ -11,9 +11,13 @@ Shapes: B clips, T frames, N = B * T images, C channels, H height, W width.
 import itertools
 from collections.abc import Sequence
 from copy import copy, deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+Geometry = tuple[Any, ...]  # stride, padding, dilation, transposed, output padding and groups of a convolution
 
 
 def nearest(num_frames: int, frames: Sequence[int]) -> int:
@@ -70,16 +74,46 @@ def alter(weight: Tensor, gain: Tensor, groups: int = 1) -> Tensor:
     return weight * scale.view(*scale.shape, *[1] * (weight.ndim - 2))
 
 
+class AlteredConvolution(torch.autograd.Function):
+    """A convolution by the altered weight, which is computed again for the gradients instead of being kept for them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, gain: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+        ctx.save_for_backward(x, weight, gain)
+        ctx.geometry, ctx.biased = geometry, bias is not None
+        return torch.convolution(x, alter(weight, gain, geometry[-1]).to(x.dtype), bias, *geometry)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, gain = ctx.saved_tensors
+        needed = [ctx.needs_input_grad[0], True, ctx.biased]
+        with torch.enable_grad():
+            leaves = weight.detach().requires_grad_(), gain.detach().requires_grad_()
+            altered = alter(*leaves, ctx.geometry[-1])
+        grad_x, grad_altered, grad_bias = torch.ops.aten.convolution_backward(
+            grad, x, altered.detach().to(x.dtype), [weight.shape[0]], *ctx.geometry, needed
+        )
+        grad_weight, grad_gain = torch.autograd.grad(altered, leaves, grad_altered.to(altered.dtype))
+        return grad_x, grad_weight, grad_gain, grad_bias, None
+
+
 class Altered(nn.Module):
-    """`conv` with one branch's altered weight: conv(x, W * (1 + w)), which saves no activation of its own."""
+    """`conv` with one branch's altered weight: conv(x, W * (1 + w)), which keeps no activation of its own."""
 
     def __init__(self, conv: nn.Conv2d, gain: nn.Parameter) -> None:
         super().__init__()
         self.conv, self.gain = conv, gain
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W)
-        weight = alter(self.conv.weight, self.gain, self.conv.groups)
-        return self.conv._conv_forward(x, weight, self.conv.bias)
+        conv = self.conv
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return conv._conv_forward(x, alter(conv.weight, self.gain, conv.groups), conv.bias)
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        bias = None if conv.bias is None else conv.bias.to(x.dtype)
+        geometry = (conv.stride, conv.padding, conv.dilation, False, (0, 0), conv.groups)
+        return AlteredConvolution.apply(x, conv.weight, self.gain, bias, geometry)
 
 
 class ResidualAdapter(Routed):

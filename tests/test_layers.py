@@ -63,9 +63,31 @@ def test_altering_the_weight_is_scaling_the_input(groups):
     x, gain = torch.randn(2, 8, 5, 5).double(), torch.randn(8).double()
     want = conv(x * (1 + gain).view(1, 8, 1, 1))
     torch.testing.assert_close(Altered(conv, nn.Parameter(gain))(x), want)
+    with torch.no_grad():
+        torch.testing.assert_close(Altered(conv, nn.Parameter(gain))(x), want)
     linear = nn.Linear(8, 3).double()
     got = nn.functional.linear(x[:, :, 0, 0], alter(linear.weight, gain), linear.bias)
     torch.testing.assert_close(got, linear(x[:, :, 0, 0] * (1 + gain)))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_altered_convolution_has_the_gradients_of_scaling_the_input(bias):
+    conv = nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=2, bias=bias).double()
+    x, gain = torch.randn(2, 8, 5, 5).double().requires_grad_(), nn.Parameter(torch.randn(8).double())
+    leaves = [x, gain, *conv.parameters()]
+    want = torch.autograd.grad(conv(x * (1 + gain).view(1, 8, 1, 1)).square().sum(), leaves)
+    got = torch.autograd.grad(Altered(conv, gain)(x).square().sum(), leaves)
+    torch.testing.assert_close(got, want)
+
+
+def test_the_altered_convolution_runs_in_mixed_precision():
+    conv, gain = nn.Conv2d(8, 16, 3), nn.Parameter(torch.randn(8))
+    x = torch.randn(2, 8, 5, 5, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = Altered(conv, gain)(x)
+    assert y.dtype == torch.bfloat16
+    y.float().square().sum().backward()
+    assert all(p.grad.dtype == torch.float32 for p in (x, gain, *conv.parameters()))
 
 
 def test_the_adapter_starts_near_identity_and_is_private():
