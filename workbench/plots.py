@@ -21,8 +21,8 @@ COLOURS = {1: "#8c8c8c", 2: "#5ec8e5", 4: "#d98c00", 8: "#009e73", 16: "#2f86cf"
 SEVERAL = ("#d55e00", "#cc79a7", "#a6761d")  # networks with several trained counts, in order of appearance
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 TICKS = [1, 2, 4, 8, 16, 32]
-LEGEND_ABOVE = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "title": None}
-LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.24, "x": 0, "title": None}
+LEGEND_ABOVE = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}
+LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.24, "x": 0}
 
 
 def frame_colour(num_frames: int) -> str:
@@ -42,37 +42,42 @@ def accuracy_curves(
 
     The network called `highlight` is drawn with its 95 % interval, the others step back.
     """
-    figure = _figure(_accuracy_alt(tables, num_frames, highlight), height=470, xaxis=_frames_axis(tables.values()))
+    traces = []
     for place, (name, colour) in enumerate(_network_colours(tables).items()):
         if name == highlight:
-            figure.add_trace(_interval(tables[name], colour))
-        figure.add_trace(_curve(name, tables[name], colour, place, faint=highlight not in (None, name)))
+            traces.append(_interval(tables[name], colour))
+        traces.append(_curve(name, tables[name], colour, place, faint=highlight not in (None, name)))
     if num_frames is not None:
-        figure.add_trace(_mark(num_frames, _value_at(tables.get(highlight or ""), num_frames)))
-    return figure.update_layout(yaxis={"title": "top-1 (%)", "range": [0, 100]}, hovermode="x unified")
+        traces.append(_mark(num_frames, _value_at(tables.get(highlight or ""), num_frames)))
+    layout = _layout(_accuracy_alt(tables, num_frames, highlight), height=470, hovermode="x unified")
+    axes = {"xaxis": _frames_axis(tables.values()), "yaxis": {"title": {"text": "top-1 (%)"}, "range": [0, 100]}}
+    # Unchecked, as below: these charts are drawn at every move of the slider, and the checks take most of the time.
+    return go.Figure({"data": traces, "layout": layout | axes}, _validate=False)
 
 
 def divergence_bars(table: pd.DataFrame, measure: str = "mean_shift", upper: float | None = None) -> go.Figure:
     """One measure of `analysis.divergence` at one frame count, layers in network order; `upper` ends the axis."""
-    worst = table[measure].idxmax() if len(table) else None
-    figure = _figure(_bars_alt(table, measure), height=416, showlegend=False)
-    figure.add_bar(
-        x=table.layer,
-        y=table[measure],
-        marker_color=[frame_colour(branch) for branch in table.branch],
-        marker_opacity=[1.0 if i == worst else 0.6 for i in table.index],
-        text=[f"{value:.2f}" if i == worst else "" for i, value in table[measure].items()],
-        textposition="outside",
-        textfont_size=13,
-        textangle=0,
-        constraintext="none",
-        cliponaxis=False,
-        hovertemplate="%{x}<br>%{y:.3f}<extra></extra>",
-    )
-    top = upper or float(table[measure].max() if len(table) else 1)
-    return figure.update_layout(
-        yaxis={"title": MEASURES[measure], "range": [0, 1.08 * top or 1]}, xaxis={"tickangle": -45}, bargap=0.25
-    )
+    values, branches = table[measure].tolist(), table.branch.tolist()
+    top = max(values, default=1.0)
+    bars = {
+        "type": "bar",
+        "x": table.layer.tolist(),
+        "y": values,
+        "marker": {
+            "color": [frame_colour(branch) for branch in branches],
+            "opacity": [1.0 if value == top else 0.6 for value in values],
+        },
+        "text": [f"{value:.2f}" if value == top else "" for value in values],
+        "textposition": "outside",
+        "textfont": {"size": 13},
+        "textangle": 0,
+        "constraintext": "none",
+        "cliponaxis": False,
+        "hovertemplate": "%{x}<br>%{y:.3f}<extra></extra>",
+    }
+    layout = _layout(_bars_alt(table, measure), height=416, showlegend=False, bargap=0.25, xaxis={"tickangle": -45})
+    yaxis = {"title": {"text": MEASURES[measure]}, "range": [0, 1.08 * (upper or top) or 1]}
+    return go.Figure({"data": [bars], "layout": layout | {"yaxis": yaxis}}, _validate=False)
 
 
 def divergence_heatmap(table: pd.DataFrame, measure: str = "mean_shift") -> go.Figure:
@@ -193,8 +198,9 @@ def _network_colours(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     return {name: frame_colour(int(b[0])) if len(b) == 1 else next(spare) for name, b in branches.items()}
 
 
-def _curve(name: str, table: pd.DataFrame, colour: str, place: int, *, faint: bool) -> go.Scatter:
-    return go.Scatter(
+def _curve(name: str, table: pd.DataFrame, colour: str, place: int, *, faint: bool) -> dict[str, Any]:
+    return dict(
+        type="scatter",
         x=table.num_frames,
         y=table.top1,
         name=name,
@@ -208,8 +214,9 @@ def _curve(name: str, table: pd.DataFrame, colour: str, place: int, *, faint: bo
     )
 
 
-def _interval(table: pd.DataFrame, colour: str) -> go.Scatter:
-    return go.Scatter(
+def _interval(table: pd.DataFrame, colour: str) -> dict[str, Any]:
+    return dict(
+        type="scatter",
         x=[*table.num_frames, *table.num_frames[::-1]],
         y=[*table.high, *table.low[::-1]],
         fill="toself",
@@ -226,10 +233,11 @@ def _transparent(colour: str, opacity: float) -> str:
     return f"rgba({red}, {green}, {blue}, {opacity})"
 
 
-def _mark(num_frames: int, value: float | None) -> go.Scatter:
+def _mark(num_frames: int, value: float | None) -> dict[str, Any]:
     # A trace, since shapes and annotations disagree about the units of a logarithmic axis.
     heights = [0, 100] if value is None else [0, value, 100]
-    return go.Scatter(
+    return dict(
+        type="scatter",
         x=[num_frames] * len(heights),
         y=heights,
         mode="lines+markers",

@@ -31,7 +31,8 @@ from workbench import analysis
 
 GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)  # measured by itself for checkpoints without recorded results
 SLIDER = range(1, 33)
-IDLE_BUDGET = 20.0  # seconds spent on latencies that nobody has asked for
+IDLE_BUDGET = 60.0  # seconds after which latencies that nobody has asked for are left unmeasured
+QUIET = 2.0  # seconds without a move of the slider before they are measured at all
 SELECTION = "_selection"  # where the session state keeps it
 Progress = Callable[[int, int], object]
 
@@ -216,6 +217,9 @@ def as_tables(records: Sequence[dict[str, Any]]) -> Tables:
     )
 
 
+EMPTY = as_tables([])
+
+
 def results_folder(checkpoint: str, data: str) -> Path:
     """Where results are remembered, by the hashes of checkpoint and data."""
     return cache_folder() / "results" / f"{checkpoint}-{data}"
@@ -326,7 +330,7 @@ class Sweep:
         self._evaluate_at, self._folder, self._grid = evaluate_at, folder, grid
         self._wanted: int | None = None
         self._lock = threading.Lock()
-        self._tables: tuple[int, Tables] = (-1, as_tables([]))
+        self._tables: tuple[int, Tables] | None = None
 
     def want(self, num_frames: int | None) -> None:
         """Makes sure that this frame count is being computed, and the grid after it; a cancelled sweep stays so."""
@@ -357,7 +361,7 @@ class Sweep:
 
     def tables(self) -> Tables:
         """Everything that is known by now."""
-        if self._tables[0] != len(self.records):
+        if self._tables is None or self._tables[0] != len(self.records):
             records = list(self.records.values())
             self._tables = (len(records), as_tables(records))
         return self._tables[1]
@@ -394,14 +398,14 @@ class Profile:
     def __init__(self, network: FrameFlexible) -> None:
         self.found: dict[int, Measured] = {}
         self._network = network
-        self._asked = min(network.frames)
+        self._asked, self._asked_at = min(network.frames), time.monotonic()
         self._deadline = time.monotonic() + IDLE_BUDGET
         self._task: Task | None = None
         self._lock = threading.Lock()
 
     def at(self, num_frames: int) -> Measured | None:
         """What is known of this frame count; None while it is being measured."""
-        self._asked = num_frames
+        self._asked, self._asked_at = num_frames, time.monotonic()
         with self._lock:
             if self._next() is not None and not (self._task and self._task.running):
                 self._task = Task(self._work).start()
@@ -415,10 +419,12 @@ class Profile:
 
     def _work(self, progress: Progress) -> None:
         while (num_frames := self._next()) is not None:
+            if num_frames != self._asked and time.monotonic() - self._asked_at < QUIET:
+                time.sleep(0.2)
+                continue
             counted = cost(self._network, num_frames)
             with PROCESSOR.held():
                 self.found[num_frames] = Measured(counted, self._latency(num_frames))
-            time.sleep(0.02)  # the page goes first
 
     def _latency(self, num_frames: int) -> float | None:
         try:

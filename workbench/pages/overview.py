@@ -28,7 +28,7 @@ class Known:
     rendering: Task | None = None
 
 
-NOTHING = Known(session.as_tables([]), {})
+NOTHING = Known(session.EMPTY, {})
 
 
 def embedded(chosen: Selection) -> Known:
@@ -131,7 +131,7 @@ def compare(chosen: Selection, now: Known, found: Sweep, start: bool) -> None:
         watch(lambda: [found.running], lambda: advance(found.task, f"Recomputing at {chosen.num_frames} frames"))
     elif found.stopped and found.task and found.task.error:
         st.error(session.sentence(found.task.error))
-    elif found.tables().knows(chosen.num_frames):
+    elif chosen.num_frames in found.records:
         same, text = analysis.comparison(now.tables, found.tables(), chosen.num_frames)
         (st.success if same else st.warning)(text)
 
