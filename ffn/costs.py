@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ffn.layers import nearest
 from ffn.model import FrameFlexible
 
 
@@ -28,7 +29,7 @@ def cost(model: FrameFlexible, num_frames: int, size: int | None = None) -> Cost
     card, or 224.
     """
     size = size or input_size(model)
-    network = _on_meta(model.at(model.route(num_frames), num_frames)).eval()
+    network = _on_meta(model.at(nearest(num_frames, model.frames), num_frames)).eval()
     clip = torch.empty(1, num_frames, 3, size, size, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(clip)
@@ -57,7 +58,13 @@ def _on_meta(network: nn.Module) -> nn.Module:
 
 @torch.inference_mode()
 def latency(model: FrameFlexible, num_frames: int, size: int | None = None, *, repeats: int = 5) -> float:
-    """Median milliseconds of a forward pass of one clip on the model's device, after a warm-up."""
+    """Median milliseconds of a forward pass of one clip on the model's device, after a warm-up.
+
+    Raises:
+        ValueError: when the model is in training mode, in which a pass would change its statistics.
+    """
+    if model.training:
+        raise ValueError("the model is in training mode; call model.eval() first")
     size = size or input_size(model)
     device = next(model.parameters()).device
     network = model.at(model.route(num_frames), num_frames)

@@ -77,3 +77,10 @@ def test_latency_is_measured_in_milliseconds():
 def test_cost_needs_a_frame():
     with pytest.raises(ValueError, match="at least 1 frame, got 0"):
         ffn.cost(small((4,)), 0, 32)
+
+
+def test_cost_is_known_before_training_at_any_frame_count():
+    fresh = small((4, 8)).train()
+    assert ffn.cost(fresh, 6, 32) == ffn.cost(fresh.eval(), 6, 32)
+    with pytest.raises(ValueError, match=r"call model\.eval\(\) first"):
+        latency(fresh.train(), 4, 32)

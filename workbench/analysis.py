@@ -85,7 +85,7 @@ def costs(model: FrameFlexible, frames: Iterable[int], size: int | None = None) 
     return pd.DataFrame(
         {
             "num_frames": t,
-            "branch": model.route(t),
+            "branch": nearest(t, model.frames),
             "params": c.params,
             "gmacs": c.macs / 1e9,
             "gflops": c.flops / 1e9,
