@@ -59,6 +59,7 @@ def local_path(label: str, key: str) -> str:
     return st.text_input(label, key=key, bind="query-params").strip().strip("\"'")
 
 
+session.settle()
 st.set_page_config(page_title="Frame Flexible Networks", page_icon="🎞️", layout="wide")
 page = st.navigation([st.Page("workbench/pages/overview.py", title="Overview", icon=":material/insights:")])
 with st.sidebar:

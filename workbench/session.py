@@ -4,6 +4,7 @@ The only place with st.cache_*. Whatever is slow runs in a background thread; th
 """
 
 import csv
+import gc
 import hashlib
 import json
 import threading
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,16 @@ class Selection:
     checkpoint: Checkpoint
     data: str | None
     num_frames: int
+
+
+@cache
+def settle() -> None:
+    """Hides what is imported from the garbage collector, once.
+
+    Streamlit collects everything after every run of the script: 0.3 s with torch loaded, in which nobody is served.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def sentence(error: Exception | str) -> str:
