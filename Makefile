@@ -28,7 +28,8 @@ bench: $(INSTALLED)  ## ratios measured side by side in one run
 	$(BIN)/python tests/bench.py
 
 notebooks: $(INSTALLED)  ## every notebook in full, as HTML in build/notebooks
-	$(BIN)/jupyter nbconvert --to html --execute --output-dir build/notebooks notebooks/*.ipynb
+	PLOTLY_RENDERER=plotly_mimetype+notebook $(BIN)/jupyter nbconvert --to html --execute \
+		--CoalesceStreamsPreprocessor.enabled=True --output-dir build/notebooks notebooks/*.ipynb
 
 browser: $(INSTALLED)  ## a Chromium for the browser test, where there is none
 	@$(BIN)/python tests/browser.py

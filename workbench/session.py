@@ -3,6 +3,7 @@
 The only place with st.cache_*. Whatever is slow runs in a background thread; the page asks and never waits.
 """
 
+import atexit
 import csv
 import gc
 import hashlib
@@ -68,6 +69,7 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # or modules complain of leaks
 
 
 def sentence(error: Exception | str) -> str:
