@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import nn
@@ -101,15 +102,11 @@ def _step(
     labels = batch.labels.to(device)
     optimiser.zero_grad()
     logits, losses = METHODS[training.method](model, streams, labels, torch.Tensor.backward)
-    if not all(map(_finite, losses.values())):
+    if not all(map(isfinite, losses.values())):
         raise FloatingPointError(f"the loss is {losses}: lower the learning rate of {training.learning_rate:g}")
     optimiser.step()
     for t in model.frames:
         tally.add(t, losses[t], int((logits[t].argmax(-1) == labels).sum()), len(labels))
-
-
-def _finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")
 
 
 class _Tally:

@@ -3,20 +3,19 @@
 Accuracies are in percent, with 95 % Wilson intervals; `order` is a layer's place in the network, from 0.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from ffn.costs import cost
 from ffn.data import Clips
-from ffn.evaluation import Result, evaluate, wilson
+from ffn.evaluation import Progress, Result, evaluate, wilson
 from ffn.layers import nearest
 from ffn.model import FrameFlexible
 from ffn.statistics import branch_divergences, norm_summaries
 from ffn.training import Epoch
 
-Progress = Callable[[int, int], object]
 DIVERGENCES = ("mean_shift", "log_variance_ratio", "symmetric_kl")
 
 

@@ -25,7 +25,7 @@ from ffn.card import Card, CheckpointError, class_names, read_card
 from ffn.checkpoint import load, preprocessing
 from ffn.costs import Cost, cost, latency
 from ffn.data import Clips, DataError
-from ffn.evaluation import Result, evaluate
+from ffn.evaluation import Progress, Result, evaluate
 from ffn.files import cache_folder, replacing
 from ffn.model import FrameFlexible
 from ffn.reproduce import DEMO, RECIPES, file_hash
@@ -36,7 +36,6 @@ SLIDER = range(1, 33)
 IDLE_BUDGET = 60.0  # seconds after which latencies that nobody has asked for are left unmeasured
 QUIET = 2.0  # seconds without a move of the slider before they are measured at all
 SELECTION = "_selection"  # where the session state keeps it
-Progress = Callable[[int, int], object]
 
 
 # --- What is chosen -------------------------------------------------------------------------------------------
