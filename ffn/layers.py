@@ -14,9 +14,12 @@ from copy import copy, deepcopy
 from typing import Any
 
 import torch
+from timm.layers import Conv2dSame, ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.overrides import TorchFunctionMode
 
+Convolution = nn.Conv2d | nn.Conv3d
 Geometry = tuple[Any, ...]  # stride, padding, dilation, transposed, output padding and groups of a convolution
 
 
@@ -68,20 +71,31 @@ class Switchable(Routed):
         return self.by_frames[str(branch)]
 
 
-def alter(weight: Tensor, gain: Tensor, groups: int = 1) -> Tensor:
-    """The weight (C_out, C_in / groups, ...) that does to x what `weight` does to x * (1 + `gain`), gain (C_in,)."""
+def alter(weight: Tensor, gain: Tensor, groups: int = 1, *, skip: bool = False) -> Tensor:
+    """The weight (C_out, C_in / groups, ...) that does to x what `weight` does to x * (1 + `gain`), gain (C_in,).
+
+    With `skip` it also adds x * `gain` to the output: the weight is depth-wise, and x + conv(x) becomes altered in
+    both of its terms.
+    """
     scale = (1 + gain).view(groups, 1, -1).expand(-1, weight.shape[0] // groups, -1).flatten(0, 1)
-    return weight * scale.view(*scale.shape, *[1] * (weight.ndim - 2))
+    altered = weight * scale.view(*scale.shape, *[1] * (weight.ndim - 2))
+    if not skip:
+        return altered
+    centre = torch.zeros_like(weight[:1, :1])
+    centre[(0, 0, *(side // 2 for side in weight.shape[2:]))] = 1
+    return altered + gain.view(-1, *[1] * (weight.ndim - 1)) * centre
 
 
 class AlteredConvolution(torch.autograd.Function):
     """A convolution by the altered weight, which is computed again for the gradients instead of being kept for them."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, gain: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, gain: Tensor, bias: Tensor | None, geometry: Geometry, skip: bool
+    ) -> Tensor:
         ctx.save_for_backward(x, weight, gain)
-        ctx.geometry, ctx.biased = geometry, bias is not None
-        return torch.convolution(x, alter(weight, gain, geometry[-1]).to(x.dtype), bias, *geometry)
+        ctx.geometry, ctx.skip, ctx.biased = geometry, skip, bias is not None
+        return torch.convolution(x, alter(weight, gain, geometry[-1], skip=skip).to(x.dtype), bias, *geometry)
 
     @staticmethod
     @once_differentiable
@@ -90,89 +104,236 @@ class AlteredConvolution(torch.autograd.Function):
         needed = [ctx.needs_input_grad[0], True, ctx.biased]
         with torch.enable_grad():
             leaves = weight.detach().requires_grad_(), gain.detach().requires_grad_()
-            altered = alter(*leaves, ctx.geometry[-1])
+            altered = alter(*leaves, ctx.geometry[-1], skip=ctx.skip)
         grad_x, grad_altered, grad_bias = torch.ops.aten.convolution_backward(
             grad, x, altered.detach().to(x.dtype), [weight.shape[0]], *ctx.geometry, needed
         )
         grad_weight, grad_gain = torch.autograd.grad(altered, leaves, grad_altered.to(altered.dtype))
-        return grad_x, grad_weight, grad_gain, grad_bias, None
+        return grad_x, grad_weight, grad_gain, grad_bias, None, None
+
+
+PLAIN = {nn.Conv2d.forward, nn.Conv3d.forward}
 
 
 class Altered(nn.Module):
-    """`conv` with one branch's altered weight: conv(x, W * (1 + w)), which keeps no activation of its own."""
+    """`conv` with one branch's altered weight: conv(x, W * (1 + w)), which keeps no activation of its own.
 
-    def __init__(self, conv: nn.Conv2d, gain: nn.Parameter) -> None:
+    A convolution with a forward pass of its own, such as one that standardises its weight, gets x * (1 + w) instead.
+    """
+
+    def __init__(self, conv: Convolution, gain: nn.Parameter, *, skip: bool = False) -> None:
         super().__init__()
-        self.conv, self.gain = conv, gain
+        self.conv, self.gain, self.skip = conv, gain, skip
+        self.plain = type(conv).forward in PLAIN and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W)
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) or (B, C, T, H, W)
         conv = self.conv
+        if not self.plain:
+            return conv(x * (1 + self.gain).view(-1, *[1] * (x.ndim - 2)))
         if not torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return conv._conv_forward(x, alter(conv.weight, self.gain, conv.groups), conv.bias)
+            weight = alter(conv.weight, self.gain, conv.groups, skip=self.skip)
+            return conv._conv_forward(x, weight, conv.bias)  # type: ignore[operator]
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         bias = None if conv.bias is None else conv.bias.to(x.dtype)
-        geometry = (conv.stride, conv.padding, conv.dilation, False, (0, 0), conv.groups)
-        return AlteredConvolution.apply(x, conv.weight, self.gain, bias, geometry)
+        geometry = (conv.stride, conv.padding, conv.dilation, False, (0,) * len(conv.stride), conv.groups)
+        return AlteredConvolution.apply(x, conv.weight, self.gain, bias, geometry, self.skip)
+
+
+def _gains(like: Tensor, channels: int, frames: Sequence[int]) -> nn.ParameterDict:
+    """One gain per channel and branch, drawn from N(0, 1e-3), so that training starts at the pretrained behaviour."""
+    return nn.ParameterDict({str(t): nn.Parameter(like.new_empty(channels).normal_(0, 1e-3)) for t in frames})
 
 
 class ResidualAdapter(Routed):
     """Weight alteration: x + w * x per input channel of `conv`, with w private to a branch (paper eq. 7-9).
 
-    Drawn from N(0, 1e-3) and kept, so that training starts at the pretrained behaviour.
+    With `skip`, x + conv(x) is altered in both terms: `conv` is then depth-wise and keeps the size of its input.
     """
 
-    def __init__(self, conv: nn.Conv2d, frames: Sequence[int]) -> None:
+    def __init__(self, conv: Convolution, frames: Sequence[int], *, skip: bool = False) -> None:
         super().__init__()
-        self.conv = conv
-        self.by_frames = nn.ParameterDict(
-            {str(t): nn.Parameter(conv.weight.new_empty(conv.in_channels).normal_(0, 1e-3)) for t in frames}
-        )
+        if skip and conv.groups != conv.in_channels:
+            raise ValueError("only a depth-wise convolution can carry the alteration of its skip")
+        self.conv, self.skip = conv, skip
+        self.by_frames = _gains(conv.weight, conv.in_channels, frames)
 
     def at(self, branch: int, num_frames: int) -> nn.Module:
-        return Altered(self.conv, self.by_frames[str(branch)])
+        return Altered(self.conv, self.by_frames[str(branch)], skip=self.skip)
 
-    def fold(self, branch: int) -> nn.Conv2d:
+    def fold(self, branch: int) -> nn.Module:
         """An ordinary convolution that computes the same function as this one does in `branch`."""
-        folded = copy(self.conv)
-        weight = alter(self.conv.weight, self.by_frames[str(branch)], self.conv.groups)
-        folded._parameters = {**self.conv._parameters, "weight": nn.Parameter(weight.detach())}
-        return folded
+        folded = materialised(self.conv)
+        weight = alter(folded.weight, self.by_frames[str(branch)], folded.groups, skip=self.skip)
+        return _with(folded, weight=weight)
 
 
-def shift(x: Tensor, num_frames: int, folds: int = 8) -> Tensor:
+class NormAdapter(Routed):
+    """Weight alteration behind a norm: y + w * y per channel of what `norm` gives, with w private to a branch.
+
+    Where a block begins with a norm and attends in windows, this is the place from which all of it sees the change.
+    """
+
+    def __init__(self, norm: nn.Module, frames: Sequence[int], dim: int) -> None:
+        super().__init__()
+        self.norm, self.dim = norm, dim
+        self.by_frames = _gains(norm.weight, norm.weight.numel(), frames)  # type: ignore[arg-type, operator, union-attr]
+
+    def at(self, branch: int, num_frames: int) -> nn.Module:
+        return AlteredNorm(self.norm, self.by_frames[str(branch)], self.dim)
+
+    def fold(self, branch: int) -> nn.Module:
+        """An ordinary norm that computes the same function as this one does in `branch`."""
+        norm = self.norm.at(branch, branch) if isinstance(self.norm, Routed) else self.norm
+        scale = 1 + self.by_frames[str(branch)]
+        return _with(norm, **{name: p * scale for name, p in norm.named_parameters(recurse=False)})
+
+
+class AlteredNorm(nn.Module):
+    """`norm` with one branch's gain on the channels, which are in dimension `dim`, of its output."""
+
+    def __init__(self, norm: nn.Module, gain: nn.Parameter, dim: int) -> None:
+        super().__init__()
+        self.norm, self.gain, self.dim = norm, gain, dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(x)
+        return y * (1 + self.gain).view(-1, *[1] * (y.ndim - 2 if self.dim == 1 else 0))
+
+
+def _with(module: nn.Module, **parameters: Tensor) -> Any:
+    """A shallow copy of `module` with some of its parameters replaced."""
+    view = copy(module)
+    new = {name: nn.Parameter(tensor.detach()) for name, tensor in parameters.items()}
+    view._parameters = {**module._parameters, **new}
+    return view
+
+
+class _EffectiveWeight(TorchFunctionMode):
+    """Notes the weight that a convolution really uses."""
+
+    weight: Tensor
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.conv2d:
+            self.weight = args[1]
+        return func(*args, **(kwargs or {}))
+
+
+def standardises(module: nn.Module) -> bool:
+    """Whether `module` is a convolution that standardises its weight in every forward pass."""
+    return isinstance(module, StdConv2d | StdConv2dSame | ScaledStdConv2d | ScaledStdConv2dSame)
+
+
+@torch.no_grad()
+def materialised(conv: nn.Module) -> Any:
+    """The ordinary convolution that `conv` is once its weight is not trained any more."""
+    if not standardises(conv):
+        return conv
+    with _EffectiveWeight() as used:
+        conv(torch.zeros_like(conv.weight[:1]).repeat(1, conv.groups, 1, 1))  # type: ignore[index, arg-type, operator]
+    same = getattr(conv, "same_pad", isinstance(conv, StdConv2dSame))
+    plain = copy(conv)
+    plain.__class__ = Conv2dSame if same else nn.Conv2d
+    return _with(plain, weight=used.weight)
+
+
+def shift(x: Tensor, num_frames: int, folds: int = 8, *, dim: int = 1, prefix: int = 0) -> Tensor:
     """Moves 1/`folds` of the channels one frame back in time, as many one frame on, and fills the ends with zeros.
 
-    Takes (B * T, C, H, W), the T = `num_frames` frames of a clip next to each other, and never looks past a clip.
-    Channels [0, C // folds) show frame t + 1, the next C // folds show t - 1 (TSM, arXiv 1811.08383, section 3).
+    Takes (B * T, C, H, W) or, with `dim` -1, (B * T, ..., C), the T = `num_frames` frames of a clip next to each
+    other, and never looks past a clip. Channels [0, C // folds) show frame t + 1, the next C // folds show t - 1 (TSM,
+    arXiv 1811.08383, section 3). The first `prefix` tokens of (B * T, L, C), such as a class token, stay.
     """
     if x.shape[0] % num_frames:
         raise ValueError(f"{x.shape[0]} images are not a whole number of clips of {num_frames} frames")
-    x = x.unflatten(0, (-1, num_frames))  # (B, T, C, H, W)
-    fold = x.shape[2] // folds
-    blank = torch.zeros_like(x[:, :1, :fold])
-    ahead = torch.cat([x[:, 1:, :fold], blank], dim=1)
-    behind = torch.cat([blank, x[:, :-1, fold : 2 * fold]], dim=1)
-    return torch.cat([ahead, behind, x[:, :, 2 * fold :]], dim=2).flatten(0, 1)
+    return Shift.apply(x, num_frames, x.shape[dim] // folds, dim, prefix, False)
+
+
+class Shift(torch.autograd.Function):
+    """The shift in one copy; its gradient is the shift in the other direction."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, num_frames: int, fold: int, dim: int, prefix: int, backwards: bool) -> Tensor:
+        ctx.how = (num_frames, fold, dim, prefix)
+        ctx.backwards = backwards
+        moved = torch.empty_like(x)
+        if prefix:
+            moved[:, :prefix] = x[:, :prefix]
+        to, source = (images[:, prefix:] if prefix else images for images in (moved, x))
+        channels = dim if dim < 0 else dim + 1
+        to, source = (images.unflatten(0, (-1, num_frames)).movedim(channels, -1) for images in (to, source))
+        first, second = slice(0, fold), slice(fold, 2 * fold)
+        ahead, behind = (second, first) if backwards else (first, second)
+        to[:, :-1, ..., ahead] = source[:, 1:, ..., ahead]
+        to[:, -1, ..., ahead] = 0
+        to[:, 1:, ..., behind] = source[:, :-1, ..., behind]
+        to[:, 0, ..., behind] = 0
+        to[..., 2 * fold :] = source[..., 2 * fold :]
+        return moved
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return Shift.apply(grad, *ctx.how, not ctx.backwards), None, None, None, None, None
 
 
 class Shifted(nn.Module):
-    """`net` on temporally shifted images of clips of `num_frames` frames."""
+    """`net` on temporally shifted images of clips of `num_frames` frames; with `after`, its output is shifted."""
+
+    def __init__(self, net: nn.Module, num_frames: int, *, dim: int, prefix: int, after: bool) -> None:
+        super().__init__()
+        self.net, self.num_frames = net, num_frames
+        self.dim, self.prefix, self.after = dim, prefix, after
+
+    def forward(self, x: Tensor) -> Tensor:  # (B * T, C, H, W) or (B * T, ..., C)
+        if self.after:
+            return shift(self.net(x), self.num_frames, dim=self.dim, prefix=self.prefix)
+        return self.net(shift(x, self.num_frames, dim=self.dim, prefix=self.prefix))
+
+
+class TemporalShift(Routed):
+    """Feeds `net` the temporal shift of its input, or shifts its output, at whatever number of frames the clip has.
+
+    `dim` is where the channels are, 1 or -1; `prefix` the number of leading tokens that are no part of the image.
+    """
+
+    def __init__(self, net: nn.Module, *, dim: int = 1, prefix: int = 0, after: bool = False) -> None:
+        super().__init__()
+        self.net, self.dim, self.prefix, self.after = net, dim, prefix, after
+
+    def at(self, branch: int, num_frames: int) -> nn.Module:
+        return Shifted(self.net, num_frames, dim=self.dim, prefix=self.prefix, after=self.after)
+
+
+class InClips(nn.Module):
+    """`net`, which takes clips (B, T, C, H, W), on the images (B * T, C, H, W) of clips of `num_frames` frames."""
 
     def __init__(self, net: nn.Module, num_frames: int) -> None:
         super().__init__()
         self.net, self.num_frames = net, num_frames
 
-    def forward(self, x: Tensor) -> Tensor:  # (B * T, C, H, W)
-        return self.net(shift(x, self.num_frames))
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.unflatten(0, (-1, self.num_frames))).flatten(0, 1)
 
 
-class TemporalShift(Routed):
-    """Feeds `net` the temporal shift of its input, at whatever number of frames the clip has."""
+class Clipwise(Routed):
+    """`net`, which mixes the frames of clips (B, T, C, H, W), inside a network of images (B * T, C, H, W)."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def at(self, branch: int, num_frames: int) -> nn.Module:
-        return Shifted(self.net, num_frames)
+        return InClips(self.net, num_frames)
+
+
+class FrameAverage(nn.Module):
+    """An image classifier made a clip classifier: the mean of its logits over the frames."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, clips: Tensor) -> Tensor:  # (B, T, C, H, W) -> (B, K)
+        logits = self.backbone(clips.flatten(0, 1))
+        return logits.unflatten(0, clips.shape[:2]).mean(dim=1)

@@ -8,20 +8,18 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from ffn.layers import ResidualAdapter, Routed, Switchable, TemporalShift, check_frames, nearest
+from ffn.architectures import ARCHITECTURES
+from ffn.layers import (
+    FrameAverage,
+    NormAdapter,
+    ResidualAdapter,
+    Routed,
+    Switchable,
+    TemporalShift,
+    check_frames,
+    nearest,
+)
 from ffn.surgery import blocks, first_convolution, is_norm, replace, swapped
-
-
-class FrameAverage(nn.Module):
-    """An image classifier made a clip classifier: the mean of its logits over the frames."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, clips: Tensor) -> Tensor:  # (B, T, C, H, W) -> (B, K)
-        logits = self.backbone(clips.flatten(0, 1))
-        return logits.unflatten(0, clips.shape[:2]).mean(dim=1)
 
 
 def specialise(network: nn.Module, branch: int, num_frames: int) -> nn.Module:
@@ -112,11 +110,17 @@ def create_model(
             converted.
     """
     frames = check_frames(frames)
-    backbone = _timm_classifier(architecture, pretrained=pretrained, num_classes=num_classes, **timm_kwargs)
-    several = len(frames) > 1
-    _insert(backbone, frames, shift=shift, alteration=alteration and several)
-    if private_norms and several:
-        replace(backbone, is_norm, lambda norm: Switchable(norm, frames))
+    branches = frames if len(frames) > 1 else ()
+    altered = branches if alteration else ()
+    if architecture in ARCHITECTURES:
+        build = ARCHITECTURES[architecture]
+        network = build(altered, num_classes=num_classes, pretrained=pretrained, **timm_kwargs)
+    else:
+        backbone = _timm_classifier(architecture, pretrained=pretrained, num_classes=num_classes, **timm_kwargs)
+        _insert(backbone, altered, shift=shift)
+        network = FrameAverage(backbone)
+    if private_norms and branches:
+        replace(network, is_norm, lambda norm: Switchable(norm, branches))
     config = {
         "architecture": architecture,
         "frames": list(frames),
@@ -126,7 +130,7 @@ def create_model(
         "alteration": alteration,
         "timm_kwargs": timm_kwargs,
     }
-    return FrameFlexible(FrameAverage(backbone), frames, config=config)
+    return FrameFlexible(network, frames, config=config)
 
 
 def _timm_classifier(architecture: str, **kwargs: Any) -> nn.Module:
@@ -137,13 +141,13 @@ def _timm_classifier(architecture: str, **kwargs: Any) -> nn.Module:
     return timm.create_model(architecture, **kwargs)
 
 
-def _insert(backbone: nn.Module, frames: Sequence[int], *, shift: bool, alteration: bool) -> None:
+def _insert(backbone: nn.Module, altered: Sequence[int], *, shift: bool) -> None:
     """Wraps the first convolution of every block; looks for all of them before it touches one."""
     targets = {first_convolution(block) for block in blocks(backbone)}
 
     def wrap(convolution: nn.Module) -> nn.Module:
-        altered = ResidualAdapter(convolution, frames) if alteration else convolution  # type: ignore[arg-type]
-        return TemporalShift(altered) if shift else altered
+        inner = ResidualAdapter(convolution, altered) if altered else convolution  # type: ignore[arg-type]
+        return TemporalShift(inner) if shift else inner
 
     replace(backbone, lambda module: module in targets, wrap)
 
@@ -160,7 +164,7 @@ def extract(model: FrameFlexible, frames: int) -> FrameFlexible:
     def settle(module: nn.Module) -> nn.Module | None:
         if isinstance(module, Switchable):
             return module.at(frames, frames)
-        return module.fold(frames) if isinstance(module, ResidualAdapter) else None
+        return module.fold(frames) if isinstance(module, ResidualAdapter | NormAdapter) else None
 
     network = deepcopy(swapped(model.network, settle))
     extracted = FrameFlexible(network, (frames,), config={**model.config, "frames": [frames]})
