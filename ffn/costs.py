@@ -1,7 +1,6 @@
 """What a prediction costs: parameters, MACs and FLOPs, exact for every frame count, and latency measured here."""
 
 import time
-from copy import deepcopy
 from dataclasses import dataclass
 from statistics import median
 
@@ -11,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ffn.layers import nearest
 from ffn.model import FrameFlexible
+from ffn.surgery import on_meta
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def cost(model: FrameFlexible, num_frames: int, size: int | None = None) -> Cost
     card, or 224.
     """
     size = size or input_size(model)
-    network = _on_meta(model.at(nearest(num_frames, model.frames), num_frames)).eval()
+    network = on_meta(model.at(nearest(num_frames, model.frames), num_frames)).eval()
     clip = torch.empty(1, num_frames, 3, size, size, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(clip)
@@ -45,15 +45,6 @@ def parameters(model: nn.Module) -> int:
 def input_size(model: FrameFlexible) -> int:
     """Side in pixels of the square that the model's card asks for; 224 without one."""
     return int(model.card.get("input_size") or 224)
-
-
-def _on_meta(network: nn.Module) -> nn.Module:
-    """A copy of `network` without its numbers."""
-    tensors = [*network.parameters(), *network.buffers()]
-    memo = {id(tensor): tensor.detach().to("meta") for tensor in tensors}
-    for parameter in network.parameters():
-        memo[id(parameter)] = nn.Parameter(memo[id(parameter)], requires_grad=False)
-    return deepcopy(network, memo)
 
 
 @torch.inference_mode()

@@ -14,10 +14,8 @@ from copy import copy, deepcopy
 from typing import Any
 
 import torch
-from timm.layers import Conv2dSame, ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.overrides import TorchFunctionMode
 
 Convolution = nn.Conv2d | nn.Conv3d
 Geometry = tuple[Any, ...]  # stride, padding, dilation, transposed, output padding and groups of a convolution
@@ -163,9 +161,8 @@ class ResidualAdapter(Routed):
 
     def fold(self, branch: int) -> nn.Module:
         """An ordinary convolution that computes the same function as this one does in `branch`."""
-        folded = materialised(self.conv)
-        weight = alter(folded.weight, self.by_frames[str(branch)], folded.groups, skip=self.skip)
-        return _with(folded, weight=weight)
+        weight = alter(self.conv.weight, self.by_frames[str(branch)], self.conv.groups, skip=self.skip)
+        return with_parameters(self.conv, weight=weight)
 
 
 class NormAdapter(Routed):
@@ -186,7 +183,7 @@ class NormAdapter(Routed):
         """An ordinary norm that computes the same function as this one does in `branch`."""
         norm = self.norm.at(branch, branch) if isinstance(self.norm, Routed) else self.norm
         scale = 1 + self.by_frames[str(branch)]
-        return _with(norm, **{name: p * scale for name, p in norm.named_parameters(recurse=False)})
+        return with_parameters(norm, **{name: p * scale for name, p in norm.named_parameters(recurse=False)})
 
 
 class AlteredNorm(nn.Module):
@@ -201,41 +198,12 @@ class AlteredNorm(nn.Module):
         return y * (1 + self.gain).view(-1, *[1] * (y.ndim - 2 if self.dim == 1 else 0))
 
 
-def _with(module: nn.Module, **parameters: Tensor) -> Any:
+def with_parameters(module: nn.Module, **parameters: Tensor) -> Any:
     """A shallow copy of `module` with some of its parameters replaced."""
     view = copy(module)
     new = {name: nn.Parameter(tensor.detach()) for name, tensor in parameters.items()}
     view._parameters = {**module._parameters, **new}
     return view
-
-
-class _EffectiveWeight(TorchFunctionMode):
-    """Notes the weight that a convolution really uses."""
-
-    weight: Tensor
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.conv2d:
-            self.weight = args[1]
-        return func(*args, **(kwargs or {}))
-
-
-def standardises(module: nn.Module) -> bool:
-    """Whether `module` is a convolution that standardises its weight in every forward pass."""
-    return isinstance(module, StdConv2d | StdConv2dSame | ScaledStdConv2d | ScaledStdConv2dSame)
-
-
-@torch.no_grad()
-def materialised(conv: nn.Module) -> Any:
-    """The ordinary convolution that `conv` is once its weight is not trained any more."""
-    if not standardises(conv):
-        return conv
-    with _EffectiveWeight() as used:
-        conv(torch.zeros_like(conv.weight[:1]).repeat(1, conv.groups, 1, 1))  # type: ignore[index, arg-type, operator]
-    same = getattr(conv, "same_pad", isinstance(conv, StdConv2dSame))
-    plain = copy(conv)
-    plain.__class__ = Conv2dSame if same else nn.Conv2d
-    return _with(plain, weight=used.weight)
 
 
 def shift(x: Tensor, num_frames: int, folds: int = 8, *, dim: int = 1, prefix: int = 0) -> Tensor:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from difflib import get_close_matches
+from math import isqrt
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from ffn.architectures import ARCHITECTURES
@@ -19,7 +21,7 @@ from ffn.layers import (
     check_frames,
     nearest,
 )
-from ffn.surgery import blocks, first_convolution, is_norm, replace, swapped
+from ffn.surgery import entries, is_norm, replace, swapped
 
 
 def specialise(network: nn.Module, branch: int, num_frames: int) -> nn.Module:
@@ -142,14 +144,34 @@ def _timm_classifier(architecture: str, **kwargs: Any) -> nn.Module:
 
 
 def _insert(backbone: nn.Module, altered: Sequence[int], *, shift: bool) -> None:
-    """Wraps the first convolution of every block; looks for all of them before it touches one."""
-    targets = {first_convolution(block) for block in blocks(backbone)}
+    """Shift and alteration where every block begins; looks for all of the places before it touches one."""
+    found = {entry.module: entry for entry in entries(backbone, torch.empty(2, *_input_size(backbone), device="meta"))}
 
-    def wrap(convolution: nn.Module) -> nn.Module:
-        inner = ResidualAdapter(convolution, altered) if altered else convolution  # type: ignore[arg-type]
-        return TemporalShift(inner) if shift else inner
+    def wrap(module: nn.Module) -> nn.Module:
+        entry = found[module]
+        after = not isinstance(module, nn.Conv2d)
+        inner = module
+        if altered and after:
+            inner = NormAdapter(module, altered, entry.dim)
+        elif altered:
+            inner = ResidualAdapter(module, altered)  # type: ignore[arg-type]
+        prefix = _prefix_tokens(backbone, entry.tokens)
+        return TemporalShift(inner, dim=entry.dim, prefix=prefix, after=after) if shift else inner
 
-    replace(backbone, lambda module: module in targets, wrap)
+    replace(backbone, lambda module: module in found, wrap)
+
+
+def _input_size(backbone: nn.Module) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a timm network was built for."""
+    channels, height, width = backbone.pretrained_cfg["input_size"]
+    height, width = getattr(getattr(backbone, "patch_embed", None), "img_size", None) or (height, width)
+    return getattr(backbone, "in_chans", channels), height, width
+
+
+def _prefix_tokens(backbone: nn.Module, tokens: int) -> int:
+    """How many of `tokens` are no part of the image: those that are too many for a square, the network's own first."""
+    named = getattr(backbone, "num_prefix_tokens", 0)
+    return next((n for n in (named, *range(tokens)) if isqrt(tokens - n) ** 2 == tokens - n), 0) if tokens else 0
 
 
 def extract(model: FrameFlexible, frames: int) -> FrameFlexible:

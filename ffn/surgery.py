@@ -2,17 +2,27 @@
 
 import re
 from collections.abc import Callable, Iterator
-from copy import copy
+from copy import copy, deepcopy
+from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
+SHORTCUTS = re.compile("downsample|shortcut|skip|c1x1_w|short_conv")  # what timm calls the other way around a block
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether `module` normalises by statistics, over the batch or within a sample."""
-    return isinstance(module, NORMS)
+    """Whether `module` normalises by statistics, over the batch or within a sample, and holds numbers of its own.
+
+    Beside torch's norms that is anything called a norm which has parameters or buffers itself: timm's frozen batch
+    norms, RMS norms, response norms.
+    """
+    if isinstance(module, NORMS):
+        return True
+    own = bool(module._parameters or module._buffers)
+    return own and "Norm" in type(module).__name__ and not any(True for c in module.children() for _ in c.parameters())
 
 
 def norms(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -56,24 +66,126 @@ def swapped(network: nn.Module, swap: Callable[[nn.Module], nn.Module | None]) -
     return view
 
 
-def blocks(network: nn.Module) -> list[nn.Module]:
-    """The blocks that a timm network names in its `group_matcher`, in order; `ValueError` where there are none."""
-    matcher = getattr(network, "group_matcher", None)
-    found = matcher(coarse=False).get("blocks") if matcher else None
-    patterns = [found] if isinstance(found, str) else [pattern for pattern, _ in found or ()]
-    named = [
-        module
-        for name, module in network.named_modules()
-        if any(re.fullmatch(pattern.removesuffix("$"), name) for pattern in patterns)
-    ]
+def on_meta(network: nn.Module) -> nn.Module:
+    """A copy of `network` without its numbers."""
+    tensors = [*network.parameters(), *network.buffers()]
+    memo = {id(tensor): tensor.detach().to("meta") for tensor in tensors}
+    for parameter in network.parameters():
+        memo[id(parameter)] = nn.Parameter(memo[id(parameter)], requires_grad=False)
+    return deepcopy(network, memo)
+
+
+def blocks(network: nn.Module) -> dict[str, nn.Module]:
+    """The repeated blocks that a timm network names in its `group_matcher`, by name; `ValueError` where it has none.
+
+    Where it names stages, their parts: the children called `blocks`, or those of a Sequential that all normalise.
+    """
+    try:
+        found = network.group_matcher(coarse=False)["blocks"]  # type: ignore[operator, union-attr]
+    except (AttributeError, KeyError, TypeError):
+        found = ()
+    patterns = [found] if isinstance(found, str) else [pattern for pattern, order in found if order is None]
+    named = {
+        inner: module
+        for outer, stage in network.named_modules()
+        if any(re.fullmatch(pattern.removesuffix("$"), outer) for pattern in patterns)
+        for inner, module in _parts(outer, stage)
+        if any(is_norm(m) or isinstance(m, nn.Conv2d) for m in module.modules())
+    }
     if not named:
         raise ValueError(f"{type(network).__name__} does not name its blocks, so there is no place for the shift")
     return named
 
 
-def first_convolution(block: nn.Module) -> nn.Conv2d:
-    """The convolution that a residual block applies first; `ValueError` where it has none."""
-    for module in block.modules():
-        if isinstance(module, nn.Conv2d):
-            return module
-    raise ValueError(f"the block {type(block).__name__} has no convolution to shift and alter")
+def _parts(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    inner = getattr(module, "blocks", None)
+    if isinstance(inner, nn.Sequential | nn.ModuleList):
+        yield from _parts(f"{name}.blocks", nn.ModuleList(inner))
+    elif isinstance(module, nn.ModuleList) or (isinstance(module, nn.Sequential) and all(map(_normalises, module))):
+        for child, part in module.named_children():
+            yield from _parts(f"{name}.{child}", part)
+    else:
+        yield name, module
+
+
+def _normalises(module: nn.Module) -> bool:
+    return not is_norm(module) and any(map(is_norm, module.modules()))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One run of a convolution or norm in a forward pass, and the shape of what came in."""
+
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]
+
+
+def calls(network: nn.Module, images: Tensor) -> list[Call]:
+    """Every run of a convolution or norm when `network` sees `images`, in order; no numbers are computed.
+
+    Raises:
+        ValueError: when it does not give one row of logits per image.
+    """
+    seen: list[Call] = []
+    ghost = on_meta(network).eval()
+    for (name, module), own in zip(ghost.named_modules(), network.modules(), strict=True):
+        if isinstance(module, nn.Conv2d) or is_norm(module):
+            module.register_forward_pre_hook(
+                lambda _, inputs, name=name, own=own: seen.append(Call(name, own, tuple(inputs[0].shape)))
+            )
+    try:
+        with torch.no_grad():
+            logits = ghost(images.to("meta"))
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{type(network).__name__} cannot be followed without running it: {reason}") from None
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
+        raise ValueError(f"{type(network).__name__} is no classifier: it does not give one row of logits per image")
+    return seen
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a block's residual branch begins: a convolution, or a norm that is followed by something else.
+
+    `dim` is where the channels are, 1 or -1; `tokens` how many come in with their channels last, else 0.
+    """
+
+    module: nn.Module
+    dim: int
+    tokens: int
+
+
+def entries(network: nn.Module, images: Tensor) -> list[Entry]:
+    """The entry of every block, as found by following `images` (N, C, H, W) through `network`; changes nothing.
+
+    Raises:
+        ValueError: when there are no blocks, or one of them has no layer that sees whole images.
+    """
+    found = blocks(network)
+    seen = calls(network, images)
+    ran = {name: [call for call in seen if call.name.startswith(f"{name}.") or call.name == name] for name in found}
+    return [_entry(found[name], name, inside, len(images)) for name, inside in ran.items() if inside]
+
+
+def _entry(block: nn.Module, name: str, inside: list[Call], images: int) -> Entry:
+    whole = [
+        call
+        for call in inside
+        if call.shape[0] == images and not SHORTCUTS.search(call.name.removeprefix(name)) and len(call.shape) in (3, 4)
+    ]
+    for call, after in zip(whole, [*whole[1:], None], strict=True):
+        if isinstance(call.module, nn.Conv2d):
+            return Entry(call.module, 1, 0)
+        convolves = after is not None and isinstance(after.module, nn.Conv2d)
+        if not convolves and _is_affine(call.module):
+            last = not isinstance(call.module, _BatchNorm | nn.GroupNorm) and "2d" not in type(call.module).__name__
+            return Entry(call.module, -1 if last else 1, call.shape[1] if last and len(call.shape) == 3 else 0)
+    raise ValueError(f"the block {name} ({type(block).__name__}) has no layer that sees whole images")
+
+
+def _is_affine(norm: nn.Module) -> bool:
+    """Whether a gain on what `norm` gives could be part of it: it scales its channels and has no activation."""
+    bare = isinstance(getattr(norm, "act", None), nn.Identity | None)
+    return bare and isinstance(getattr(norm, "weight", None), nn.Parameter) and norm.weight.ndim == 1  # type: ignore[union-attr, operator]
