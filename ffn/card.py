@@ -143,5 +143,6 @@ NEEDED: dict[str, Callable[[Any], bool]] = {
 }
 OPTIONAL: dict[str, Callable[[Any], bool]] = {
     "classes": lambda value: value is None or (isinstance(value, list) and _all(str, value)),
+    "extracted": lambda value: isinstance(value, dict) and isinstance(value.get("fold_norms"), bool),
     "gmacs": lambda value: isinstance(value, dict) and _all(int | float, value.values()),
 }

@@ -27,7 +27,7 @@ from ffn.card import (
 )
 from ffn.costs import cost
 from ffn.files import replacing
-from ffn.model import FrameFlexible, create_model
+from ffn.model import FrameFlexible, create_model, extract
 from ffn.transforms import Preprocessing
 
 __all__ = ["CheckpointError", "class_names", "describe", "load", "preprocessing", "read_card", "save"]
@@ -119,13 +119,15 @@ def _build(card: Card, name: str) -> FrameFlexible:
     parts = {key: card[key] for key in ("shift", "private_norms", "alteration") if key in card}
     try:
         preprocessing(card)
-        return create_model(
+        model = create_model(
             card["architecture"],
             frames=tuple(card["frames"]),
             num_classes=card["num_classes"],
             **parts,
             **card["timm_kwargs"],
         )
+        how = card.get("extracted")
+        return extract(model, model.frames[0], fold_norms=bool(how["fold_norms"])) if how else model
     except Exception as error:  # timm meets nonsense with any of them
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"the card of {name} describes no network that can be built: {reason}") from None

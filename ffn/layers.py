@@ -130,7 +130,7 @@ class Altered(nn.Module):
             return conv(x * (1 + self.gain).view(-1, *[1] * (x.ndim - 2)))
         if not torch.is_grad_enabled() or torch.compiler.is_compiling():
             weight = alter(conv.weight, self.gain, conv.groups, skip=self.skip)
-            return conv._conv_forward(x, weight, conv.bias)  # type: ignore[operator]
+            return conv._conv_forward(x, weight, conv.bias)
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         bias = None if conv.bias is None else conv.bias.to(x.dtype)
@@ -174,7 +174,7 @@ class NormAdapter(Routed):
     def __init__(self, norm: nn.Module, frames: Sequence[int], dim: int) -> None:
         super().__init__()
         self.norm, self.dim = norm, dim
-        self.by_frames = _gains(norm.weight, norm.weight.numel(), frames)  # type: ignore[arg-type, operator, union-attr]
+        self.by_frames = _gains(norm.weight, norm.weight.numel(), frames)  # type: ignore[arg-type, operator]
 
     def at(self, branch: int, num_frames: int) -> nn.Module:
         return AlteredNorm(self.norm, self.by_frames[str(branch)], self.dim)

@@ -10,6 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from ffn import deployment
 from ffn.architectures import ARCHITECTURES
 from ffn.layers import (
     FrameAverage,
@@ -161,7 +162,7 @@ def _insert(backbone: nn.Module, altered: Sequence[int], *, shift: bool) -> None
     replace(backbone, lambda module: module in found, wrap)
 
 
-def _input_size(backbone: nn.Module) -> tuple[int, int, int]:
+def _input_size(backbone: Any) -> tuple[int, int, int]:
     """Channels, height and width of the images that a timm network was built for."""
     channels, height, width = backbone.pretrained_cfg["input_size"]
     height, width = getattr(getattr(backbone, "patch_embed", None), "img_size", None) or (height, width)
@@ -174,11 +175,12 @@ def _prefix_tokens(backbone: nn.Module, tokens: int) -> int:
     return next((n for n in (named, *range(tokens)) if isqrt(tokens - n) ** 2 == tokens - n), 0) if tokens else 0
 
 
-def extract(model: FrameFlexible, frames: int) -> FrameFlexible:
+def extract(model: FrameFlexible, frames: int, *, fold_norms: bool = False) -> FrameFlexible:
     """The branch trained at `frames` as a single-count model of its own, for any number of frames.
 
     The weight alteration is folded into the weights and nothing switchable is left, so the result has the parameters
-    and the speed of an ordinary network. It shares no memory with `model`.
+    and the speed of an ordinary network. It shares no memory with `model`. With `fold_norms` it is made for
+    prediction alone: batch norms are inside the convolutions before them, and weights lie channels-last.
     """
     if frames not in model.frames:
         raise ValueError(f"there is no branch {frames}; the branches are {model.frames}")
@@ -188,7 +190,21 @@ def extract(model: FrameFlexible, frames: int) -> FrameFlexible:
             return module.at(frames, frames)
         return module.fold(frames) if isinstance(module, ResidualAdapter | NormAdapter) else None
 
-    network = deepcopy(swapped(model.network, settle))
-    extracted = FrameFlexible(network, (frames,), config={**model.config, "frames": [frames]})
+    network = swapped(swapped(model.network, deployment.materialise), settle)
+    if fold_norms:
+        plain = specialise(network, frames, frames)
+        network = deployment.fold_norms(network, deployment.foldable(plain, _example(network, frames)))
+    network = deepcopy(network)
+    if fold_norms:
+        network = network.to(memory_format=torch.channels_last)
+    folded = fold_norms or model.config.get("extracted", {}).get("fold_norms", False)
+    config = {**model.config, "frames": [frames], "extracted": {"fold_norms": folded}}
+    extracted = FrameFlexible(network, (frames,), config=config)
     extracted.card = {**model.card, "frames": [frames]}
     return extracted.train(model.training)
+
+
+def _example(network: nn.Module, num_frames: int) -> Tensor:
+    """A clip of the right shape, without numbers."""
+    size = _input_size(network.backbone) if isinstance(network, FrameAverage) else (3, 224, 224)
+    return torch.empty(1, num_frames, *size, device="meta")

@@ -81,7 +81,7 @@ def blocks(network: nn.Module) -> dict[str, nn.Module]:
     Where it names stages, their parts: the children called `blocks`, or those of a Sequential that all normalise.
     """
     try:
-        found = network.group_matcher(coarse=False)["blocks"]  # type: ignore[operator, union-attr]
+        found = network.group_matcher(coarse=False)["blocks"]  # type: ignore[operator]
     except (AttributeError, KeyError, TypeError):
         found = ()
     patterns = [found] if isinstance(found, str) else [pattern for pattern, order in found if order is None]
@@ -187,5 +187,6 @@ def _entry(block: nn.Module, name: str, inside: list[Call], images: int) -> Entr
 
 def _is_affine(norm: nn.Module) -> bool:
     """Whether a gain on what `norm` gives could be part of it: it scales its channels and has no activation."""
+    weight = getattr(norm, "weight", None)
     bare = isinstance(getattr(norm, "act", None), nn.Identity | None)
-    return bare and isinstance(getattr(norm, "weight", None), nn.Parameter) and norm.weight.ndim == 1  # type: ignore[union-attr, operator]
+    return bare and isinstance(weight, nn.Parameter) and weight.ndim == 1
