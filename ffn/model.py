@@ -1,6 +1,6 @@
 """The frame-flexible network: one set of weights, one private set of norms and gains per trained frame count."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from math import isqrt
@@ -8,6 +8,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.layers import to_2tuple
 from torch import Tensor, nn
 
 from ffn import deployment
@@ -22,7 +23,7 @@ from ffn.layers import (
     check_frames,
     nearest,
 )
-from ffn.surgery import entries, is_norm, replace, swapped
+from ffn.surgery import Entry, entries, is_norm, replace, swapped
 
 
 def specialise(network: nn.Module, branch: int, num_frames: int) -> nn.Module:
@@ -120,7 +121,7 @@ def create_model(
         network = build(altered, num_classes=num_classes, pretrained=pretrained, **timm_kwargs)
     else:
         backbone = _timm_classifier(architecture, pretrained=pretrained, num_classes=num_classes, **timm_kwargs)
-        _insert(backbone, altered, shift=shift)
+        _insert(backbone, entries(backbone, _images(backbone, 2, timm_kwargs)), altered, shift=shift)
         network = FrameAverage(backbone)
     if private_norms and branches:
         replace(network, is_norm, lambda norm: Switchable(norm, branches))
@@ -144,9 +145,9 @@ def _timm_classifier(architecture: str, **kwargs: Any) -> nn.Module:
     return timm.create_model(architecture, **kwargs)
 
 
-def _insert(backbone: nn.Module, altered: Sequence[int], *, shift: bool) -> None:
-    """Shift and alteration where every block begins; looks for all of the places before it touches one."""
-    found = {entry.module: entry for entry in entries(backbone, torch.empty(2, *_input_size(backbone), device="meta"))}
+def _insert(backbone: nn.Module, places: Sequence[Entry], altered: Sequence[int], *, shift: bool) -> None:
+    """Shift and alteration where every block begins."""
+    found = {place.module: place for place in places}
 
     def wrap(module: nn.Module) -> nn.Module:
         entry = found[module]
@@ -162,11 +163,11 @@ def _insert(backbone: nn.Module, altered: Sequence[int], *, shift: bool) -> None
     replace(backbone, lambda module: module in found, wrap)
 
 
-def _input_size(backbone: Any) -> tuple[int, int, int]:
-    """Channels, height and width of the images that a timm network was built for."""
-    channels, height, width = backbone.pretrained_cfg["input_size"]
-    height, width = getattr(getattr(backbone, "patch_embed", None), "img_size", None) or (height, width)
-    return getattr(backbone, "in_chans", channels), height, width
+def _images(backbone: Any, count: int, timm_kwargs: Mapping[str, Any]) -> Tensor:
+    """`count` images of the size that a timm network was built for, without numbers."""
+    channels, *sides = backbone.pretrained_cfg["input_size"]
+    height, width = to_2tuple(timm_kwargs.get("img_size") or sides)
+    return torch.empty(count, timm_kwargs.get("in_chans", channels), height, width, device="meta")
 
 
 def _prefix_tokens(backbone: nn.Module, tokens: int) -> int:
@@ -193,7 +194,7 @@ def extract(model: FrameFlexible, frames: int, *, fold_norms: bool = False) -> F
     network = swapped(swapped(model.network, deployment.materialise), settle)
     if fold_norms:
         plain = specialise(network, frames, frames)
-        network = deployment.fold_norms(network, deployment.foldable(plain, _example(network, frames)))
+        network = deployment.fold_norms(network, deployment.foldable(plain, _example(model, frames)))
     network = deepcopy(network)
     if fold_norms:
         network = network.to(memory_format=torch.channels_last)
@@ -204,7 +205,8 @@ def extract(model: FrameFlexible, frames: int, *, fold_norms: bool = False) -> F
     return extracted.train(model.training)
 
 
-def _example(network: nn.Module, num_frames: int) -> Tensor:
-    """A clip of the right shape, without numbers."""
-    size = _input_size(network.backbone) if isinstance(network, FrameAverage) else (3, 224, 224)
-    return torch.empty(1, num_frames, *size, device="meta")
+def _example(model: FrameFlexible, num_frames: int) -> Tensor:
+    """One clip of the right shape, without numbers."""
+    if isinstance(model.network, FrameAverage):
+        return _images(model.network.backbone, num_frames, model.config["timm_kwargs"]).unsqueeze(0)
+    return torch.empty(1, num_frames, 3, 224, 224, device="meta")

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 from copy import copy, deepcopy
 from dataclasses import dataclass
+from itertools import zip_longest
+from types import MethodType
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +65,11 @@ def swapped(network: nn.Module, swap: Callable[[nn.Module], nn.Module | None]) -
         return network
     view = copy(network)
     view._modules = children
+    for name, value in vars(network).items():
+        if (
+            isinstance(value, MethodType) and value.__self__ is network
+        ):  # timm picks some forward passes at construction
+            setattr(view, name, MethodType(value.__func__, view))
     return view
 
 
@@ -80,21 +87,28 @@ def blocks(network: nn.Module) -> dict[str, nn.Module]:
 
     Where it names stages, their parts: the children called `blocks`, or those of a Sequential that all normalise.
     """
-    try:
-        found = network.group_matcher(coarse=False)["blocks"]  # type: ignore[operator]
-    except (AttributeError, KeyError, TypeError):
-        found = ()
-    patterns = [found] if isinstance(found, str) else [pattern for pattern, order in found if order is None]
+    patterns = [pattern.removesuffix("$") for pattern in _block_patterns(network)]
     named = {
         inner: module
         for outer, stage in network.named_modules()
-        if any(re.fullmatch(pattern.removesuffix("$"), outer) for pattern in patterns)
+        if any(re.fullmatch(pattern, outer) for pattern in patterns)
         for inner, module in _parts(outer, stage)
         if any(is_norm(m) or isinstance(m, nn.Conv2d) for m in module.modules())
     }
     if not named:
         raise ValueError(f"{type(network).__name__} does not name its blocks, so there is no place for the shift")
     return named
+
+
+def _block_patterns(network: nn.Module) -> list[str]:
+    """What the names of blocks, or of stages of them, look like; timm numbers the rest of a network, blocks do not."""
+    try:
+        groups = network.group_matcher(coarse=False)  # type: ignore[operator]
+        found = [groups[name] for name in groups if "block" in name]
+    except (AttributeError, TypeError):
+        found = [r"(?:stages|blocks|transformers)\.\d+"]
+    lists = [[(entry, None)] if isinstance(entry, str) else entry for entry in found]
+    return [pattern for entries in lists for pattern, order in entries if order is None]
 
 
 def _parts(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -175,7 +189,7 @@ def _entry(block: nn.Module, name: str, inside: list[Call], images: int) -> Entr
         for call in inside
         if call.shape[0] == images and not SHORTCUTS.search(call.name.removeprefix(name)) and len(call.shape) in (3, 4)
     ]
-    for call, after in zip(whole, [*whole[1:], None], strict=True):
+    for call, after in zip_longest(whole, whole[1:]):
         if isinstance(call.module, nn.Conv2d):
             return Entry(call.module, 1, 0)
         convolves = after is not None and isinstance(after.module, nn.Conv2d)
