@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from ffn.costs import Cost, cost
     from ffn.data import Clips
     from ffn.evaluation import evaluate
+    from ffn.families import list_models
     from ffn.layers import nearest
     from ffn.model import FrameFlexible, create_model, extract
+    from ffn.official import load_official
     from ffn.sampling import segment_indices
     from ffn.training import Training, train
     from ffn.transforms import Preprocessing
@@ -27,7 +29,9 @@ _HOMES = {
     "create_model": "model",
     "evaluate": "evaluation",
     "extract": "model",
+    "list_models": "families",
     "load": "checkpoint",
+    "load_official": "official",
     "nearest": "layers",
     "read_card": "card",
     "save": "checkpoint",
@@ -44,7 +48,9 @@ __all__ = [
     "create_model",
     "evaluate",
     "extract",
+    "list_models",
     "load",
+    "load_official",
     "nearest",
     "read_card",
     "save",
