@@ -34,7 +34,9 @@ def choose_checkpoint() -> session.Checkpoint | None:
     try:
         if choice == UPLOAD:
             return uploaded()
-        path = bundled.get(choice) or local_path("Path of a .safetensors file", "checkpoint_path")
+        path = bundled.get(choice) or local_path(
+            "Path of a .safetensors file, or of one of the paper's authors", "checkpoint_path"
+        )
         return session.open_path(Path(path)) if path else None
     except CheckpointError as error:
         st.error(session.sentence(error))

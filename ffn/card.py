@@ -73,7 +73,9 @@ def _running_statistics(file: Any, branch: int) -> dict[str, Gaussian]:
         return file.get_tensor(f"{layer}.by_frames.{branch}.{name}").astype(np.float64)
 
     return {
-        layer.removeprefix("network.backbone."): Gaussian(read(layer, "running_mean"), read(layer, "running_var"))
+        layer.removeprefix("network.").removeprefix("backbone."): Gaussian(
+            read(layer, "running_mean"), read(layer, "running_var")
+        )
         for layer in layers
     }
 
@@ -91,7 +93,10 @@ def parse_card(head: bytes, size: int, name: str) -> Card:
     length = struct.unpack("<Q", head[:8])[0] if size >= 8 else 0
     if not 2 <= length <= LONGEST_HEADER or head[8:9] != b"{":
         if head[:2] == b"PK" or head[:1] == b"\x80":
-            raise CheckpointError(f"{name} is a pickle, whatever its name; only .safetensors files are opened")
+            raise CheckpointError(
+                f"{name} is a pickle, whatever its name; only .safetensors files are opened. "
+                "`ffn import` turns the files of the paper's authors into such"
+            )
         raise CheckpointError(f"{name} is not a .safetensors file; ffn.save writes one")
     if size < 8 + length:
         raise CheckpointError(f"{name} is cut off: {size:,} bytes, less than its header; copy or download it again")

@@ -27,7 +27,7 @@ from ffn.card import (
 )
 from ffn.costs import cost
 from ffn.files import replacing
-from ffn.model import FrameFlexible, create_model, extract
+from ffn.model import FrameFlexible, create_model, extract, fixed_size
 from ffn.transforms import Preprocessing
 
 __all__ = ["CheckpointError", "class_names", "describe", "load", "preprocessing", "read_card", "save"]
@@ -42,6 +42,8 @@ def save(model: FrameFlexible, path: str | Path, card: Mapping[str, Any] | None 
     path = Path(path)
     complete = {"classes": None, **model.card, **(card or {}), **model.config, "versions": versions()}
     complete["timm_kwargs"] = {key: v for key, v in complete["timm_kwargs"].items() if key not in ELSEWHERE}
+    if fixed := fixed_size(model):
+        complete["input_size"] = complete.get("input_size") or fixed
     size = int(complete.get("input_size") or 224)
     costs = {t: cost(model, t, size) for t in model.frames}
     complete["params"] = costs[model.frames[0]].params

@@ -56,7 +56,19 @@ def _parser() -> argparse.ArgumentParser:
     extract.add_argument("checkpoint", type=Path)
     extract.add_argument("--frames", type=int, required=True, metavar="T")
     extract.add_argument("-o", "--output", type=Path, required=True)
+    extract.add_argument(
+        "--fold-norms", action="store_true", help="norms into the convolutions too: for prediction only"
+    )
     extract.set_defaults(command=_extract)
+
+    official = commands.add_parser("import", help="turn a file of the paper's authors into one of ours")
+    official.add_argument("file", type=Path, help=".pth.tar or .pyth")
+    official.add_argument("--architecture", help="one of theirs, such as resnet50; by default what the file looks like")
+    official.add_argument(
+        "--frames", type=int, nargs="+", metavar="T", help="what it was trained at; default: the paper's"
+    )
+    official.add_argument("-o", "--output", type=Path, required=True)
+    official.set_defaults(command=_import)
 
     data = commands.add_parser("data", help="render the embedded videos")
     data.add_argument("--split", choices=("train", "val", "test"), default="test")
@@ -156,8 +168,17 @@ def _extract(options: argparse.Namespace) -> None:
     from ffn.checkpoint import load, save
     from ffn.model import extract
 
-    save(extract(load(options.checkpoint), options.frames), options.output)
+    save(extract(load(options.checkpoint), options.frames, fold_norms=options.fold_norms), options.output)
     print(f"{options.output}: the {options.frames}-frame branch of {options.checkpoint}")
+
+
+def _import(options: argparse.Namespace) -> None:
+    from ffn.checkpoint import save
+    from ffn.official import identify, load_official
+
+    model = load_official(options.file, options.architecture or identify(options.file), options.frames)
+    save(model, options.output)
+    print(f"{model.card['title']}: {options.output}")
 
 
 def _data(options: argparse.Namespace) -> None:

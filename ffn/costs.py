@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ffn.layers import nearest
-from ffn.model import FrameFlexible
+from ffn.model import FrameFlexible, fixed_size
 from ffn.surgery import on_meta
 
 
@@ -43,8 +43,8 @@ def parameters(model: nn.Module) -> int:
 
 
 def input_size(model: FrameFlexible) -> int:
-    """Side in pixels of the square that the model's card asks for; 224 without one."""
-    return int(model.card.get("input_size") or 224)
+    """Side in pixels of the square that the model's card asks for; without one that of a fixed network, or 224."""
+    return int(model.card.get("input_size") or fixed_size(model) or 224)
 
 
 @torch.inference_mode()

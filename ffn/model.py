@@ -97,11 +97,13 @@ def create_model(
     alteration: bool = True,
     **timm_kwargs: Any,
 ) -> FrameFlexible:
-    """A frame-flexible network on the timm classifier `architecture`.
+    """A frame-flexible network on one of timm's image classifiers or of the paper's networks (`ffn.list_models()`).
 
-    In every residual block: the temporal shift of the block's first convolution's input, then the weight alteration
-    (`ResidualAdapter`); a private copy of every norm per branch (`Switchable`); everything else is shared
-    (paper section 4, figure 5). With one frame count it is an ordinary TSM without anything private.
+    In every block of a classifier: the temporal shift of what its first convolution sees, then the weight alteration
+    (`ResidualAdapter`), both behind the first norm where the block begins with attention; a private copy of every norm
+    per branch (`Switchable`); everything else is shared (paper section 4, figure 5). With one frame count it is an
+    ordinary TSM without anything private. `tea_resnet50`, `slowfast_resnet50` and `uniformer_small` mix frames in
+    their own ways, so that `shift` means nothing to them.
 
     Args:
         frames: trained frame counts, increasing; the longest one teaches.
@@ -110,8 +112,8 @@ def create_model(
         timm_kwargs: passed to `timm.create_model`, e.g. `drop_rate=0.5`.
 
     Raises:
-        ValueError: for frames that do not increase, an architecture that timm does not know, or one that cannot be
-            converted.
+        ValueError: for frames that do not increase, an architecture that nobody knows, or one that cannot be
+            converted: one without named blocks, without norms, or that cannot be followed on the meta device.
     """
     frames = check_frames(frames)
     branches = frames if len(frames) > 1 else ()
@@ -123,8 +125,8 @@ def create_model(
         backbone = _timm_classifier(architecture, pretrained=pretrained, num_classes=num_classes, **timm_kwargs)
         _insert(backbone, entries(backbone, _images(backbone, 2, timm_kwargs)), altered, shift=shift)
         network = FrameAverage(backbone)
-    if private_norms and branches:
-        replace(network, is_norm, lambda norm: Switchable(norm, branches))
+    if private_norms and branches and not replace(network, is_norm, lambda norm: Switchable(norm, branches)):
+        raise ValueError(f"{architecture} has no norms to make private; pass private_norms=False to go without")
     config = {
         "architecture": architecture,
         "frames": list(frames),
@@ -139,9 +141,9 @@ def create_model(
 
 def _timm_classifier(architecture: str, **kwargs: Any) -> nn.Module:
     if not timm.is_model(architecture):
-        near = get_close_matches(architecture, timm.list_models(), n=3)
-        hint = f"; did you mean {', '.join(near)}?" if near else "; timm.list_models() names all"
-        raise ValueError(f"timm has no model {architecture!r}{hint}")
+        near = get_close_matches(architecture, [*ARCHITECTURES, *timm.list_models()], n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else "; ffn.list_models() names all"
+        raise ValueError(f"there is no architecture {architecture!r}{hint}")
     return timm.create_model(architecture, **kwargs)
 
 
@@ -161,6 +163,18 @@ def _insert(backbone: nn.Module, places: Sequence[Entry], altered: Sequence[int]
         return TemporalShift(inner, dim=entry.dim, prefix=prefix, after=after) if shift else inner
 
     replace(backbone, lambda module: module in found, wrap)
+
+
+def fixed_size(model: FrameFlexible) -> int | None:
+    """Side in pixels of the only images that the model takes; None where any will do."""
+    backbone: Any = getattr(model.network, "backbone", None)
+    if model.config["timm_kwargs"].get("img_size"):
+        return _images(backbone, 1, model.config["timm_kwargs"]).shape[-1]
+    return backbone.pretrained_cfg["input_size"][-1] if _is_fixed(backbone) else None
+
+
+def _is_fixed(backbone: Any) -> bool:
+    return bool(getattr(backbone, "pretrained_cfg", {}).get("fixed_input_size"))
 
 
 def _images(backbone: Any, count: int, timm_kwargs: Mapping[str, Any]) -> Tensor:

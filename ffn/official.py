@@ -178,13 +178,19 @@ def identify(path: str | Path) -> str:
     return _recognised(state, path)
 
 
+def is_torch_file(path: str | Path) -> bool:
+    """Whether a file is one of torch.save rather than one of ours."""
+    with Path(path).open("rb") as file:
+        head = file.read(9)
+    return (head[:2] == b"PK" or head[:1] == b"\x80") and head[8:] != b"{"
+
+
 def _read(path: Path) -> tuple[State, int | None]:
     """The tensors of a file under the authors' names, and its epoch where it says one."""
-    with path.open("rb") as file:
-        head = file.read(9)
-    if head[8:] == b"{":
-        raise CheckpointError(f"{path} is a .safetensors file; open it with ffn.load")
-    if head[:2] != b"PK" and head[:1] != b"\x80":
+    if not is_torch_file(path):
+        with path.open("rb") as file:
+            if file.read(9)[8:] == b"{":
+                raise CheckpointError(f"{path} is a .safetensors file; open it with ffn.load")
         raise CheckpointError(f"{path} is not a file of torch.save; the authors' files end in .pth.tar or .pyth")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -24,8 +24,9 @@ SMALL = {"channels": (16, 16, 24, 32), "num_classes": 7}
 def redraw(model: nn.Module, seed: int = 0) -> None:
     """Draws every parameter and statistic anew: branches and shifts that start neutral hide mistakes in routing."""
     generator = torch.Generator().manual_seed(seed)
+    kept = model.state_dict().keys()
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() or name not in kept:
             continue
         noise = torch.empty(tensor.shape).normal_(generator=generator)
         if name.endswith("running_var"):

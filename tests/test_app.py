@@ -5,8 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import streamlit as st
+import torch
 from conftest import small
 from streamlit.testing.v1 import AppTest
+from test_official import weights, write
 
 import ffn
 from ffn import reproduce
@@ -133,7 +135,7 @@ def test_tables_and_card_are_there_when_they_are_opened():
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"PK\x03\x04 a zip of pickles", "is a pickle"),
+        (b"PK\x03\x04 a zip of pickles", "is cut off or damaged"),
         (b"nothing of the kind", "is not a .safetensors file"),
         ((1 << 20).to_bytes(8, "little") + b"{}", "is cut off"),
         (None, "no file"),
@@ -146,6 +148,18 @@ def test_a_bad_checkpoint_is_a_sentence(tmp_path, content, says):
     app = opened(checkpoint="a local file", checkpoint_path=path)
     assert says in app.error[0].value
     assert "Choose a checkpoint" in app.info[0].value
+
+
+def test_a_file_of_the_authors_opens_by_its_path(tmp_path):
+    path = write(tmp_path / "authors.pth.tar", weights("resnet18"))
+    app = opened(checkpoint="a local file", checkpoint_path=path, data="a folder or manifest")
+    assert not app.error
+    assert metric(app, "Branch") == "4 frames"
+    assert app.session_state[session.SELECTION].checkpoint.title == "TSM-FFN ResNet-18 (official)"
+    assert len(list((tmp_path / "cache" / "imported").glob("*.safetensors"))) == 1
+    torch.save({"state_dict": {"odd.weight": torch.zeros(2)}}, path)
+    app = opened(checkpoint="a local file", checkpoint_path=path)
+    assert "looks like none of resnet18" in app.error[0].value
 
 
 def test_bad_data_is_a_sentence(tmp_path):

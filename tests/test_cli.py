@@ -7,9 +7,11 @@ import sys
 import pytest
 import torch
 from conftest import random_clips
+from test_official import weights, write
 
 import ffn
 from ffn.cli import main
+from ffn.surgery import norms
 
 
 @pytest.fixture
@@ -215,3 +217,48 @@ def test_python_m_ffn_is_the_same_command(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"ffn info: no such checkpoint: {tmp_path / 'nowhere.safetensors'}\n"
+
+
+@pytest.fixture
+def authors(tmp_path):
+    """A file of the authors: TSM-FFN ResNet-18, 7 classes."""
+    return write(tmp_path / "authors.pth.tar", weights("resnet18"))
+
+
+def test_import_writes_our_format(run, authors, tmp_path):
+    output = tmp_path / "ours.safetensors"
+    status, out, errors = run("import", authors, "--architecture", "resnet18", "--frames", "4", "8", "16", "-o", output)
+    assert (status, errors) == (0, "")
+    assert "TSM-FFN ResNet-18" in out
+    card = ffn.read_card(output)
+    assert card["frames"] == [4, 8, 16]
+    assert (card["channel_order"], card["input_size"], card["source"]) == ("RGB", 224, "authors.pth.tar")
+    assert card["params"] == 11_203_719
+    want = ffn.load_official(authors, "resnet18")
+    with torch.no_grad():
+        assert torch.equal(ffn.load(output)(random_clips(6)), want(random_clips(6)))
+
+
+def test_import_needs_no_architecture_and_takes_other_counts(run, authors, tmp_path):
+    output = tmp_path / "ours.safetensors"
+    assert run("import", authors, "--frames", "2", "3", "5", "-o", output)[0] == 0
+    assert ffn.load(output).frames == (2, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--architecture", "resnet5"], "did you mean resnet50"),
+        (["--architecture", "resnet50"], "like resnet18"),
+        (["--frames", "8", "4", "16"], "increasing positive integers"),
+        (["--frames", "4", "8"], "three branches"),
+    ],
+)
+def test_an_import_that_cannot_be_is_one_line(fails, authors, tmp_path, options, said):
+    assert said in fails("import", authors, *options, "-o", tmp_path / "ours.safetensors")
+
+
+def test_extract_folds_norms_on_request(run, checkpoint, tmp_path):
+    output = tmp_path / "folded.safetensors"
+    assert run("extract", checkpoint(frames=(4, 8)), "--frames", "8", "--fold-norms", "-o", output)[0] == 0
+    assert not list(norms(ffn.load(output)))

@@ -247,7 +247,7 @@ def test_dropout_follows_the_mode():
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("resnet5000", "did you mean resnet"), ("zzz", "timm has no model 'zzz'")]
+    ("name", "message"), [("resnet5000", "did you mean resnet"), ("zzz", "there is no architecture 'zzz'")]
 )
 def test_an_unknown_architecture_is_named(name, message):
     with pytest.raises(ValueError, match=message):

@@ -22,12 +22,13 @@ import streamlit as st
 
 from ffn import moving_shapes
 from ffn.card import Card, CheckpointError, class_names, read_card
-from ffn.checkpoint import load, preprocessing
+from ffn.checkpoint import load, preprocessing, save
 from ffn.costs import Cost, cost, latency
 from ffn.data import Clips, DataError
 from ffn.evaluation import Progress, Result, evaluate
 from ffn.files import cache_folder, replacing
 from ffn.model import FrameFlexible
+from ffn.official import identify, is_torch_file, load_official
 from ffn.reproduce import DEMO, RECIPES, file_hash
 from workbench import analysis
 
@@ -103,6 +104,8 @@ def open_path(path: Path) -> Checkpoint:
     path = path.expanduser()
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}; give the path of a .safetensors file on this machine")
+    if is_torch_file(path):
+        path = _imported(str(path), *_stamp(path))
     digest, card = _identity(str(path), *_stamp(path))
     return Checkpoint(str(card.get("title") or path.name), digest, card, path)
 
@@ -129,6 +132,15 @@ def _title(path: str, modified: int, size: int) -> str:
         return str(read_card(path).get("title") or Path(path).stem)
     except CheckpointError:
         return Path(path).stem
+
+
+@st.cache_resource(show_spinner="Reading the authors' file", max_entries=64)
+def _imported(path: str, modified: int, size: int) -> Path:
+    """A file of the paper's authors in our format, written once."""
+    ours = cache_folder() / "imported" / f"{file_hash(Path(path))}.safetensors"
+    if not ours.is_file():
+        save(load_official(path, identify(path)), ours)
+    return ours
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
