@@ -104,22 +104,25 @@ def _flat(value: object) -> str:
 
 
 def _print_divergences(found: "dict[str, Divergence]", layers: int, title: str) -> None:
+    if not found:
+        print(f"\nnorms of {title}: none keeps running statistics, so there is nothing to compare without data")
+        return
     worst = sorted(found, key=lambda layer: -found[layer].mean_shift)[:layers]
-    mean = sum(d.mean_shift for d in found.values()) / max(1, len(found))
+    mean = sum(d.mean_shift for d in found.values()) / len(found)
     print(f"\nnorms of {title}: {len(found)} layers, {mean:.3f} sigma apart in the mean; the furthest:")
     rows = [[layer, *(f"{number:.3f}" for number in astuple(found[layer]))] for layer in worst]
     print(_table(["layer", "mean shift (sigma)", "|log variance ratio|", "symmetric KL (nats)"], rows))
 
 
 def _eval(options: argparse.Namespace) -> None:
-    from ffn.checkpoint import class_names, load, preprocessing
-    from ffn.data import Clips
+    from ffn.checkpoint import load
+    from ffn.data import clips_for
     from ffn.evaluation import evaluate
     from ffn.files import write_csv
 
     model = load(options.checkpoint).to(_device(options.device))
     frames = tuple(dict.fromkeys(options.frames))
-    clips = Clips(options.data, frames=frames, preprocessing=preprocessing(model.card), classes=class_names(model.card))
+    clips = clips_for({**model.config, **model.card}, options.data, frames)
     with _Progress() as progress:
         results = evaluate(
             model,

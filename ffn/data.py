@@ -5,7 +5,7 @@ Shapes: B clips, T frames, U distinct frames of a video, H height, W width.
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ffn.checkpoint import preprocessing as of_card
 from ffn.sampling import stream_indices
 from ffn.transforms import Preprocessing
 from ffn.video import UnreadableVideoError, Video
@@ -222,3 +223,20 @@ def _fingerprint(path: Path, edge: int = 2**16) -> str:
         size = file.seek(0, 2)
         file.seek(max(len(head), size - edge))
         return hashlib.sha256(b"%d %b %b" % (size, head, file.read())).hexdigest()
+
+
+def clips_for(card: Mapping[str, Any], source: str | Path, frames: Sequence[int]) -> Clips:
+    """The data at `source` as the network of a card wants it.
+
+    A card without class names takes the classes of the data, sorted, in the order of its outputs.
+
+    Raises:
+        DataError: when there is no such data, or its classes are not those of the card.
+    """
+    clips = Clips(source, frames=frames, preprocessing=of_card(card), classes=card.get("classes"))
+    if len(clips.classes) > card["num_classes"]:
+        raise DataError(
+            f"{source} has {len(clips.classes)} classes, the network {card['num_classes']}; "
+            "use data with its classes, or a checkpoint trained on this data"
+        )
+    return clips

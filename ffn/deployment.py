@@ -110,3 +110,10 @@ def _folded(conv: Any, norm: Any) -> nn.Module:
     bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
     bias = bias * scale + (0 if norm.bias is None else norm.bias)
     return with_parameters(conv, weight=conv.weight * scale.view(-1, *[1] * (conv.weight.ndim - 1)), bias=bias)
+
+
+def lay_channels_last(network: nn.Module) -> None:
+    """Lays the weights of 2D convolutions, and with them what they compute, as CPUs and GPUs like it best."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)

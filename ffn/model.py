@@ -211,7 +211,7 @@ def extract(model: FrameFlexible, frames: int, *, fold_norms: bool = False) -> F
         network = deployment.fold_norms(network, deployment.foldable(plain, _example(model, frames)))
     network = deepcopy(network)
     if fold_norms:
-        network = network.to(memory_format=torch.channels_last)
+        deployment.lay_channels_last(network)
     folded = fold_norms or model.config.get("extracted", {}).get("fold_norms", False)
     config = {**model.config, "frames": [frames], "extracted": {"fold_norms": folded}}
     extracted = FrameFlexible(network, (frames,), config=config)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from ffn import reproduce
 from ffn.card import CheckpointError
-from ffn.data import DataError
+from ffn.data import DataError, clips_for
 from ffn.evaluation import Result
 from ffn.statistics import Divergence
 from workbench import session
@@ -143,7 +143,7 @@ def test_live_results_are_those_of_the_library(checkpoint, folder):
     sweep.want(4)
     finished(sweep)
     assert not sweep.task.error
-    clips = session.open_clips(chosen, folder, (4,))
+    clips = clips_for(chosen.card, folder, (4,))
     (expected,) = session.evaluate(session.model(chosen), clips)
     assert sweep.records[4] == session.as_record(expected)
 

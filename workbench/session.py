@@ -21,10 +21,10 @@ import pandas as pd
 import streamlit as st
 
 from ffn import moving_shapes
-from ffn.card import Card, CheckpointError, class_names, read_card
-from ffn.checkpoint import load, preprocessing, save
+from ffn.card import Card, CheckpointError, read_card
+from ffn.checkpoint import load, save
 from ffn.costs import Cost, cost, latency
-from ffn.data import Clips, DataError
+from ffn.data import clips_for
 from ffn.evaluation import Progress, Result, evaluate
 from ffn.files import cache_folder, replacing
 from ffn.model import FrameFlexible
@@ -476,19 +476,6 @@ def rendering() -> Task:
     return Task(lambda progress: moving_shapes.prepare("test", progress=progress)).start().wait(0.3)
 
 
-def open_clips(checkpoint: Checkpoint, source: Path, frames: Sequence[int] = (1,)) -> Clips:
-    """The data as this checkpoint wants it; `DataError` says why that is impossible."""
-    card = checkpoint.card
-    classes = class_names(card) if card.get("classes") else None
-    clips = Clips(source, frames=frames, preprocessing=preprocessing(card), classes=classes)
-    if len(clips.classes) > card["num_classes"]:
-        raise DataError(
-            f"{source} has {len(clips.classes)} classes, the network {card['num_classes']}; "
-            "use data with its classes, or a checkpoint trained on this data"
-        )
-    return clips
-
-
 def data_digest(checkpoint: Checkpoint, source: Path) -> str:
     """The hash of the data; `DataError` when this checkpoint cannot use it."""
     source = source.expanduser()
@@ -500,7 +487,7 @@ def data_digest(checkpoint: Checkpoint, source: Path) -> str:
 
 @st.cache_resource(show_spinner="Looking through the videos", max_entries=64)
 def _data_digest(digest: str, source: str, modified: tuple[int, ...], _checkpoint: Checkpoint) -> str:
-    return open_clips(_checkpoint, Path(source)).digest
+    return clips_for(_checkpoint.card, source, (1,)).digest
 
 
 def sweep(checkpoint: Checkpoint, source: Path) -> Sweep:
@@ -528,6 +515,6 @@ def _evaluator(checkpoint: Checkpoint, source: Path) -> Callable[[Sequence[int],
     network = model(checkpoint)
 
     def evaluate_at(frames: Sequence[int], progress: Progress) -> Sequence[Result]:
-        return evaluate(network, open_clips(checkpoint, source, frames), progress=progress)
+        return evaluate(network, clips_for(checkpoint.card, source, frames), progress=progress)
 
     return evaluate_at

@@ -29,6 +29,7 @@ class Known:
 
 
 NOTHING = Known(session.EMPTY, {})
+STATELESS = "No norm of this network keeps running statistics, so there is nothing to compare."
 
 
 def embedded(chosen: Selection) -> Known:
@@ -148,15 +149,16 @@ def charts(chosen: Selection, now: Known) -> None:
             table("accuracy", lambda: now.tables.accuracy)
     with right:
         st.markdown(f"#### Norm statistics at {chosen.num_frames} frames")
-        divergences(now.tables.divergence, chosen.num_frames)
+        divergences(now.tables, chosen.num_frames)
 
 
-def divergences(everything: pd.DataFrame, num_frames: int) -> None:
+def divergences(found: Tables, num_frames: int) -> None:
     """What the norms see at this frame count against what they normalise with."""
     measure = choose_measure("measure")
+    everything = found.divergence
     rows = everything[everything.num_frames == num_frames]
     if rows.empty:
-        st.caption("Not computed yet.")
+        st.caption(STATELESS if found.knows(num_frames) else "Not computed yet.")
         return
     draw(plots.divergence_bars(rows, measure, upper=everything[measure].max()), "divergence")
     table("divergence", lambda: rows)
@@ -169,7 +171,8 @@ def branches(chosen: Selection) -> None:
     st.markdown("#### Between the branches")
     rows = session.branch_divergence(chosen.checkpoint)
     if rows.empty:
-        st.caption("The branches share their norms.")
+        shared = not chosen.checkpoint.card.get("private_norms", True)
+        st.caption("The branches share their norms." if shared else STATELESS)
         return
     st.caption("Running statistics of each branch against those of the longest: read from the file, without data.")
     draw(plots.branch_divergence_lines(rows, choose_measure("branch_measure")), "branches")
