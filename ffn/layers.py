@@ -9,7 +9,8 @@ Shapes: B clips, T frames, N = B * T images, C channels, H height, W width.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy, deepcopy
 from typing import Any
 
@@ -213,9 +214,13 @@ def shift(x: Tensor, num_frames: int, folds: int = 8, *, dim: int = 1, prefix: i
     other, and never looks past a clip. Channels [0, C // folds) show frame t + 1, the next C // folds show t - 1 (TSM,
     arXiv 1811.08383, section 3). The first `prefix` tokens of (B * T, L, C), such as a class token, stay.
     """
+    _check_clips(x, num_frames)
+    return Shift.apply(x, num_frames, x.shape[dim] // folds, dim, prefix, False)
+
+
+def _check_clips(x: Tensor, num_frames: int) -> None:
     if x.shape[0] % num_frames:
         raise ValueError(f"{x.shape[0]} images are not a whole number of clips of {num_frames} frames")
-    return Shift.apply(x, num_frames, x.shape[dim] // folds, dim, prefix, False)
 
 
 class Shift(torch.autograd.Function):
@@ -245,6 +250,24 @@ class Shift(torch.autograd.Function):
         return Shift.apply(grad, *ctx.how, not ctx.backwards), None, None, None, None, None
 
 
+@contextmanager
+def shifted_in_place(x: Tensor, num_frames: int, folds: int = 8, *, dim: int = 1, prefix: int = 0) -> Iterator[None]:
+    """`x` holds its own `shift` for a while: a quarter of it is moved and put back, instead of all of it copied."""
+    _check_clips(x, num_frames)
+    fold = x.shape[dim] // folds
+    images = x[:, prefix:] if prefix else x
+    moving = images.unflatten(0, (-1, num_frames)).movedim(dim if dim < 0 else dim + 1, -1)[..., : 2 * fold]
+    kept = moving.clone()
+    moving[:, :-1, ..., :fold] = kept[:, 1:, ..., :fold]
+    moving[:, -1, ..., :fold] = 0
+    moving[:, 1:, ..., fold:] = kept[:, :-1, ..., fold:]
+    moving[:, 0, ..., fold:] = 0
+    try:
+        yield
+    finally:
+        moving.copy_(kept)
+
+
 class Shifted(nn.Module):
     """`net` on temporally shifted images of clips of `num_frames` frames; with `after`, its output is shifted."""
 
@@ -256,7 +279,10 @@ class Shifted(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (B * T, C, H, W) or (B * T, ..., C)
         if self.after:
             return shift(self.net(x), self.num_frames, dim=self.dim, prefix=self.prefix)
-        return self.net(shift(x, self.num_frames, dim=self.dim, prefix=self.prefix))
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self.net(shift(x, self.num_frames, dim=self.dim, prefix=self.prefix))
+        with shifted_in_place(x, self.num_frames, dim=self.dim, prefix=self.prefix):
+            return self.net(x)
 
 
 class TemporalShift(Routed):
