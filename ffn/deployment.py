@@ -1,9 +1,10 @@
 """Making a network that is not trained any more cheaper without changing what it computes."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from copy import copy
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from timm.layers import Conv2dSame, ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
@@ -16,6 +17,9 @@ from torch.utils._pytree import tree_leaves
 from ffn.layers import with_parameters
 from ffn.surgery import on_meta, swapped
 
+# What torch's own compiler puts in the place of convolutions on a CPU.
+_convolve = torch.ops.mkldnn._convolution_pointwise
+_lay = torch.ops.mkldnn._reorder_convolution_weight
 STANDARDISING = (StdConv2d, StdConv2dSame, ScaledStdConv2d, ScaledStdConv2dSame)
 
 
@@ -42,59 +46,81 @@ def materialise(module: nn.Module) -> nn.Module | None:
     return with_parameters(plain, weight=used.weight)
 
 
-class _Consumers(TorchDispatchMode):
-    """Notes which operator made each tensor and which took it, on which parameters."""
+class _Flow(TorchDispatchMode):
+    """Notes which operator made each tensor and which took it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.made: list[tuple[Tensor, Tensor]] = []  # what a convolution gave, and its weight
-        self.taken: dict[int, list[int]] = {}  # by tensor: for each operator that took it, the norm's weight or 0
+        self.convolved: list[tuple[Tensor, Tensor]] = []  # what a convolution gave, and its weight
+        self.normed: dict[int, tuple[int, Tensor]] = {}  # by what came in: the norm's weight, and what it gave
+        self.takers: Counter[int] = Counter()  # by tensor: how many operators took it
         self._alive: list[Any] = []  # or other tensors would get the same identity
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        norm = "batch_norm" in func.__name__
-        for tensor in inputs:
-            self.taken.setdefault(id(tensor), []).append(id(args[1]) if norm and tensor is args[0] else 0)
-        if func is torch.ops.aten.convolution.default:
-            self.made.append((result, args[1]))
+        self.takers.update(map(id, inputs))
+        if "batch_norm" in func.__name__ and isinstance(args[1], Tensor):
+            self.normed[id(args[0])] = id(args[1]), result[0]
+        elif func is torch.ops.aten.convolution.default:
+            self.convolved.append((result, args[1]))
         self._alive.append((inputs, result))
         return result
 
 
-def foldable(network: nn.Module, inputs: Tensor) -> dict[nn.Module, nn.Module]:
-    """Every batch norm of an ordinary `network` that alone takes what one convolution gives, and that convolution.
+@dataclass(frozen=True)
+class Chain:
+    """A convolution, the batch norm that alone takes what it gives, and the ReLU that alone takes that, if any."""
 
-    Found by following `inputs` through the network; their numbers do not matter.
-    """
+    conv: nn.Module
+    norm: nn.Module
+    relu: nn.Module | None
+
+
+@torch.no_grad()
+def chains(network: nn.Module, inputs: Tensor) -> list[Chain]:
+    """The chains of an ordinary `network`, found by following `inputs` through it; their numbers do not matter."""
     ghost = on_meta(network).eval()
-    by_weight = {
-        id(module.weight): own
-        for module, own in zip(ghost.modules(), network.modules(), strict=True)
-        if isinstance(getattr(module, "weight", None), Tensor)
-    }
-    with torch.no_grad(), _Consumers() as seen:
-        ghost(inputs.to("meta"))
-    runs = Counter(id(weight) for _, weight in seen.made)
-    found: dict[nn.Module, nn.Module] = {}
-    for given, weight in seen.made:
-        takers = seen.taken.get(id(given), [])
-        conv, norm = by_weight.get(id(weight)), by_weight.get(takers[0]) if len(takers) == 1 else None
-        if conv is not None and runs[id(weight)] == 1 and isinstance(norm, _BatchNorm):
-            found[norm] = conv
+    own = dict(zip(ghost.modules(), network.modules(), strict=True))
+    by_weight = {id(m.weight): own[m] for m in own if isinstance(getattr(m, "weight", None), Tensor)}
+    rectified: dict[int, nn.Module] = {}
+    runs: Counter[nn.Module] = Counter()
+
+    def rectify(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        rectified[id(given[0])] = own[module]
+        runs[own[module]] += 1
+
+    for module in ghost.modules():
+        if type(module) is nn.ReLU:
+            module.register_forward_pre_hook(rectify)
+    with _Flow() as flow:
+        ghost(inputs.to("meta", next(ghost.parameters()).dtype))
+    uses = Counter(id(weight) for _, weight in flow.convolved)
+    found = []
+    for given, weight in flow.convolved:
+        norm_weight, normed = flow.normed.get(id(given), (0, given))
+        conv, norm = by_weight.get(id(weight)), by_weight.get(norm_weight)
+        if conv is None or not isinstance(norm, _BatchNorm) or uses[id(weight)] > 1 or flow.takers[id(given)] > 1:
+            continue
+        relu = rectified.get(id(normed)) if _rest(norm) == [] else None
+        alone = relu is not None and runs[relu] == 1 and flow.takers[id(normed)] == 1
+        found.append(Chain(conv, norm, relu if alone else None))
     return found
 
 
 @torch.no_grad()
-def fold_norms(network: nn.Module, convs: Mapping[nn.Module, nn.Module]) -> nn.Module:
-    """A view of `network` with each of the batch norms `convs` inside its convolution; its activation stays."""
-    norms = {conv: norm for norm, conv in convs.items()}
+def fold_norms(network: nn.Module, found: Sequence[Chain]) -> nn.Module:
+    """A view of `network` in which every chain is one convolution; an activation within the norm stays."""
+    by_conv = {chain.conv: chain for chain in found}
+    norms = {chain.norm for chain in found}
+    relus = {chain.relu for chain in found}
 
     def swap(module: nn.Module) -> nn.Module | None:
-        if module in convs:
+        if module in norms:
             return nn.Sequential(*_rest(module))
-        return _folded(module, norms.pop(module)) if module in norms else None
+        if module in relus:
+            return nn.Identity()
+        return _folded(by_conv.pop(module)) if module in by_conv else None
 
     return swapped(network, swap)
 
@@ -105,11 +131,57 @@ def _rest(norm: nn.Module) -> list[nn.Module]:
     return [part for part in parts if part is not None and not isinstance(part, nn.Identity)]
 
 
-def _folded(conv: Any, norm: Any) -> nn.Module:
-    scale = (norm.running_var + norm.eps).rsqrt() * (1 if norm.weight is None else norm.weight)
-    bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
-    bias = bias * scale + (0 if norm.bias is None else norm.bias)
-    return with_parameters(conv, weight=conv.weight * scale.view(-1, *[1] * (conv.weight.ndim - 1)), bias=bias)
+def _folded(chain: Chain) -> nn.Module:
+    conv, norm = cast(nn.Conv2d, chain.conv), cast(nn.BatchNorm2d, chain.norm)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var + norm.eps).rsqrt() * norm.weight
+    bias = (0 if conv.bias is None else conv.bias) - norm.running_mean
+    weight = conv.weight * scale.view(-1, *[1] * (conv.weight.ndim - 1))
+    folded = with_parameters(conv, weight=weight, bias=bias * scale + norm.bias)
+    if type(conv) is nn.Conv2d and conv.padding_mode == "zeros" and not isinstance(conv.padding, str):
+        return FusedConvolution(folded, relu=chain.relu is not None)
+    return folded if chain.relu is None else nn.Sequential(folded, nn.ReLU(inplace=True))
+
+
+class FusedConvolution(nn.Conv2d):
+    """A convolution and the ReLU behind it as one operator of oneDNN, on a weight that it has laid out once.
+
+    On a CPU, in float32 and without gradients; elsewhere it is what it says.
+    """
+
+    def __init__(self, conv: nn.Conv2d, *, relu: bool) -> None:
+        nn.Module.__init__(self)
+        self.__dict__.update(vars(conv))
+        self.relu = relu
+        self._laid: tuple[Any, Any] = (None, None)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or not _suits_onednn(x):
+            y = super().forward(x)
+            return y.relu_() if self.relu else y
+        how = (self.padding, self.stride, self.dilation, self.groups)
+        x = x.contiguous(memory_format=torch.channels_last)
+        weight = self._laid_weight(x, how)
+        return _convolve(x, weight, self.bias, *how, "relu" if self.relu else "none", [], "")
+
+    def _laid_weight(self, x: Tensor, how: tuple[Any, ...]) -> Tensor:
+        """The weight as oneDNN wants it for images of this shape; made again for another shape or another weight."""
+        weight = self.weight
+        key = (x.shape[1:], weight.data_ptr(), 0 if weight.is_inference() else weight._version)
+        known, laid = self._laid
+        if key != known:
+            laid = _lay(weight, *how, list(x.shape))
+            self._laid = key, laid
+        return laid
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_laid": (None, None)}  # it can neither be copied nor saved
+
+
+def _suits_onednn(x: Tensor) -> bool:
+    plain = x.device.type == "cpu" and x.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
+    return plain and torch.backends.mkldnn.is_available()
 
 
 def lay_channels_last(network: nn.Module) -> None:

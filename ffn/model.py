@@ -208,7 +208,7 @@ def extract(model: FrameFlexible, frames: int, *, fold_norms: bool = False) -> F
     network = swapped(swapped(model.network, deployment.materialise), settle)
     if fold_norms:
         plain = specialise(network, frames, frames)
-        network = deployment.fold_norms(network, deployment.foldable(plain, _example(model, frames)))
+        network = deployment.fold_norms(network, deployment.chains(plain, _example(model, frames)))
     network = deepcopy(network)
     if fold_norms:
         deployment.lay_channels_last(network)

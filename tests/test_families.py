@@ -1,6 +1,6 @@
 """Every family of timm: what conversion must not change, on numbers drawn at random, each shown to fail on a mutant."""
 
-from collections.abc import Sequence
+from copy import deepcopy
 from functools import partial
 
 import pytest
@@ -55,16 +55,18 @@ def identify(case: tuple[str, dict[str, object]]) -> str:
 class Case:
     """One network converted and drawn at random, and clips for it."""
 
-    def __init__(self, name: str, kwargs: dict[str, object], *, shift: bool = True) -> None:
+    def __init__(self, name: str, kwargs: dict[str, object], *, shift: bool = True, size: int | None = None) -> None:
         torch.manual_seed(0)
         self.kwargs = {"num_classes": 7, **kwargs}
         self.name = name
         self.model = ffn.create_model(name, FRAMES, shift=shift, **self.kwargs)
         redraw(self.model)
         self.model.eval()
-        backbone = self.model.network.backbone
-        fixed = kwargs.get("img_size") or getattr(getattr(backbone, "patch_embed", None), "img_size", None)
-        self.size = fixed[0] if isinstance(fixed, Sequence) else fixed or 64
+        self.size = size or kwargs.get("img_size") or self._usual_size()
+
+    def _usual_size(self) -> int:
+        usual = self.model.network.backbone.pretrained_cfg["input_size"][-1]
+        return 64 if runs(self.name, 64, self.kwargs) else usual
 
     def clips(self, num_frames: int, batch: int = 2) -> Tensor:
         return torch.randn(batch, num_frames, 3, self.size, self.size, generator=torch.Generator().manual_seed(1))
@@ -121,14 +123,15 @@ def extracts_and_saves(case: Case, tmp_path) -> None:
     with torch.no_grad():
         for branch in FRAMES:
             single = ffn.extract(case.model, branch)
-            folded = ffn.extract(case.model, branch, fold_norms=True)
+            exact = deepcopy(case.model).double()  # single precision tells little where random numbers grow to millions
+            folded = ffn.extract(exact, branch, fold_norms=True)
             assert not any(isinstance(m, Switchable | ResidualAdapter | NormAdapter) for m in single.modules())
             for num_frames in (1, 3, 4):
                 clips = case.clips(num_frames)
                 want = case.model(clips, branch=branch)
                 assert error(single(clips), want) < 2e-5
-                assert error(folded(clips), want) < 1e-4
-        saved = {"whole": case.model, "single": single, "folded": folded}
+                assert error(folded(clips.double()), exact(clips.double(), branch=branch)) < 1e-7
+        saved = {"whole": case.model, "single": single, "folded": folded.float()}
         if any(callable(value) for value in case.kwargs.values()):
             return  # a file cannot hold a function
         for name, model in saved.items():
@@ -136,9 +139,9 @@ def extracts_and_saves(case: Case, tmp_path) -> None:
             assert torch.equal(ffn.load(tmp_path / f"{name}.safetensors")(clips), model(clips))
 
 
-def prove(name: str, kwargs: dict[str, object], tmp_path) -> None:
-    assert is_the_original(Case(name, kwargs, shift=False))
-    case = Case(name, kwargs)
+def prove(name: str, kwargs: dict[str, object], tmp_path, size: int | None = None) -> None:
+    assert is_the_original(Case(name, kwargs, shift=False, size=size))
+    case = Case(name, kwargs, size=size)
     assert sees_only_its_own(case)
     extracts_and_saves(case, tmp_path)
     only_the_active_branch_learns(case)
@@ -149,15 +152,20 @@ def test_a_handful(case, tmp_path):
     prove(*case, tmp_path)
 
 
-def smaller(name: str) -> dict[str, object]:
-    """What makes a model of timm take small images, where it can."""
+def runs(name: str, size: int, kwargs: dict[str, object]) -> bool:
+    """Whether timm's network takes images of this size; each family has its own way to say no."""
     try:
         with torch.device("meta"):
-            network = timm.create_model(name, img_size=64).eval()
-            network(torch.empty(1, 3, 64, 64))
-    except Exception:  # each family has its own way to say no
-        return {}
-    return {"img_size": 64}
+            timm.create_model(name, **kwargs).eval()(torch.empty(1, 3, size, size))
+    except Exception:
+        return False
+    return True
+
+
+def smallest(name: str) -> tuple[int | None, dict[str, object]]:
+    """The smallest images that a model of timm takes, None for its usual ones, and what makes it take them."""
+    tries = [(size, kwargs) for size in (64, 112) for kwargs in ({"img_size": size}, {})]
+    return next(((size, kwargs) for size, kwargs in tries if runs(name, size, kwargs)), (None, {}))
 
 
 VERIFIED = [(row["family"], row["model"]) for row in table() if not row["reason"]]
@@ -167,7 +175,8 @@ VERIFIED = [(row["family"], row["model"]) for row in table() if not row["reason"
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", [model for _, model in VERIFIED])
 def test_the_smallest_of_every_family(name, tmp_path):
-    prove(name, smaller(name), tmp_path)
+    size, kwargs = smallest(name)
+    prove(name, kwargs, tmp_path, size)
 
 
 @pytest.mark.campaign
@@ -206,14 +215,15 @@ def test_what_is_refused_says_why(name):
 
 
 def test_a_shift_across_clips_is_noticed(monkeypatch):
-    def leaking(x, num_frames, folds=8, *, dim=1, prefix=0):
-        fold = x.shape[dim] // folds
-        first, rest = x.split([fold, x.shape[dim] - fold], dim=dim)
-        return torch.cat([first.roll(-1, 0), rest], dim=dim)
+    def leaking(self, x):
+        x = self.net(x) if self.after else x
+        first, rest = x.split([2, x.shape[self.dim] - 2], dim=self.dim)
+        moved = torch.cat([first.roll(-1, 0), rest], dim=self.dim)
+        return moved if self.after else self.net(moved)
 
     assert sees_only_its_own(Case("test_vit", {"img_size": 32}))
     assert sees_only_its_own(Case("test_resnet", {}))
-    monkeypatch.setattr(layers, "shift", leaking)
+    monkeypatch.setattr(layers.Shifted, "forward", leaking)
     assert not sees_only_its_own(Case("test_vit", {"img_size": 32}))
     assert not sees_only_its_own(Case("test_resnet", {}))
 

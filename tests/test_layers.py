@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import ffn
-from ffn.layers import Altered, ResidualAdapter, Switchable, TemporalShift, alter, shift
+from ffn.layers import Altered, ResidualAdapter, Switchable, TemporalShift, alter, shift, shifted_in_place
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,19 @@ def test_shift_moves_an_eighth_each_way_and_fills_with_zeros():
     assert torch.equal(y[:, :, 4:], x[:, :, 4:])
     assert not y[:, -1, :2].any()
     assert not y[:, 0, 2:4].any()
+
+
+@pytest.mark.parametrize(
+    ("dim", "prefix", "shape"), [(1, 0, (6, 16, 3, 2)), (-1, 1, (6, 5, 16)), (-1, 0, (6, 2, 3, 17))]
+)
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 6])
+def test_the_shift_s_gradient_and_its_twin_in_place(dim, prefix, shape, num_frames):
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: shift(x, num_frames, dim=dim, prefix=prefix), x)
+    want, before = shift(x.detach(), num_frames, dim=dim, prefix=prefix), x.detach().clone()
+    with torch.no_grad(), shifted_in_place(x, num_frames, dim=dim, prefix=prefix):
+        assert torch.equal(x, want)
+    assert torch.equal(x, before)
 
 
 def test_shift_of_one_frame_only_blanks():
