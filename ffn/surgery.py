@@ -96,7 +96,9 @@ def blocks(network: nn.Module) -> dict[str, nn.Module]:
         if any(is_norm(m) or isinstance(m, nn.Conv2d) for m in module.modules())
     }
     if not named:
-        raise ValueError(f"{type(network).__name__} does not name its blocks, so there is no place for the shift")
+        raise ValueError(
+            f"{type(network).__name__} names no blocks with a convolution or a norm, so there is no place for the shift"
+        )
     return named
 
 
