@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 from timm.layers import Conv2dSame, ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
+from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
@@ -18,7 +19,7 @@ from ffn.layers import with_parameters
 from ffn.surgery import on_meta, swapped
 
 # What torch's own compiler puts in the place of convolutions on a CPU.
-_convolve = torch.ops.mkldnn._convolution_pointwise
+_convolve = torch.ops.mkldnn._convolution_pointwise  # its overload binary adds something
 _lay = torch.ops.mkldnn._reorder_convolution_weight
 STANDARDISING = (StdConv2d, StdConv2dSame, ScaledStdConv2d, ScaledStdConv2dSame)
 
@@ -53,13 +54,14 @@ class _Flow(TorchDispatchMode):
         super().__init__()
         self.convolved: list[tuple[Tensor, Tensor]] = []  # what a convolution gave, and its weight
         self.normed: dict[int, tuple[int, Tensor]] = {}  # by what came in: the norm's weight, and what it gave
-        self.takers: Counter[int] = Counter()  # by tensor: how many operators took it
+        self.takers: dict[int, list[str]] = {}  # by tensor: the operators that took it, in order
         self._alive: list[Any] = []  # or other tensors would get the same identity
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        self.takers.update(map(id, inputs))
+        for tensor in inputs:
+            self.takers.setdefault(id(tensor), []).append(func.__name__)
         if "batch_norm" in func.__name__ and isinstance(args[1], Tensor):
             self.normed[id(args[0])] = id(args[1]), result[0]
         elif func is torch.ops.aten.convolution.default:
@@ -100,10 +102,11 @@ def chains(network: nn.Module, inputs: Tensor) -> list[Chain]:
     for given, weight in flow.convolved:
         norm_weight, normed = flow.normed.get(id(given), (0, given))
         conv, norm = by_weight.get(id(weight)), by_weight.get(norm_weight)
-        if conv is None or not isinstance(norm, _BatchNorm) or uses[id(weight)] > 1 or flow.takers[id(given)] > 1:
+        if conv is None or not isinstance(norm, _BatchNorm) or uses[id(weight)] > 1 or len(flow.takers[id(given)]) > 1:
             continue
         relu = rectified.get(id(normed)) if _rest(norm) == [] else None
-        alone = relu is not None and runs[relu] == 1 and flow.takers[id(normed)] == 1
+        takers = flow.takers.get(id(normed), [])  # whoever reads behind a ReLU in place reads what that left
+        alone = relu is not None and runs[relu] == 1 and (len(takers) == 1 or takers[0].startswith("relu_"))
         found.append(Chain(conv, norm, relu if alone else None))
     return found
 
@@ -122,7 +125,8 @@ def fold_norms(network: nn.Module, found: Sequence[Chain]) -> nn.Module:
             return nn.Identity()
         return _folded(by_conv.pop(module)) if module in by_conv else None
 
-    return swapped(network, swap)
+    folded = swapped(network, swap)
+    return swapped(folded, FusedBottleneck.of)
 
 
 def _rest(norm: nn.Module) -> list[nn.Module]:
@@ -165,6 +169,12 @@ class FusedConvolution(nn.Conv2d):
         weight = self._laid_weight(x, how)
         return _convolve(x, weight, self.bias, *how, "relu" if self.relu else "none", [], "")
 
+    def added(self, x: Tensor, skip: Tensor) -> Tensor:
+        """ReLU of the convolution of `x`, without its own, plus `skip` of the same shape."""
+        how = (self.padding, self.stride, self.dilation, self.groups)
+        weight = self._laid_weight(x, how)
+        return _convolve.binary(x, skip, weight, self.bias, *how, "add", 1.0, "relu", [], "")
+
     def _laid_weight(self, x: Tensor, how: tuple[Any, ...]) -> Tensor:
         """The weight as oneDNN wants it for images of this shape; made again for another shape or another weight."""
         weight = self.weight
@@ -177,6 +187,29 @@ class FusedConvolution(nn.Conv2d):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_laid": (None, None)}  # it can neither be copied nor saved
+
+
+class FusedBottleneck(Bottleneck):
+    """timm's ResNet bottleneck, its skip added and rectified in the operator of its last convolution."""
+
+    @classmethod
+    def of(cls, module: nn.Module) -> nn.Module | None:
+        """`module` as one of these, where it is a plain bottleneck that has been folded."""
+        if type(module) is not Bottleneck or module.se is not None or module.drop_path is not None:
+            return None
+        if not isinstance(module.conv3, FusedConvolution) or type(module.act3) is not nn.ReLU:
+            return None
+        fused = copy(module)
+        fused.__class__ = cls
+        return fused
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or not _suits_onednn(x):
+            return super().forward(x)
+        block: Any = self
+        y = block.act1(block.bn1(block.conv1(x)))
+        y = block.aa(block.act2(block.drop_block(block.bn2(block.conv2(y)))))
+        return block.conv3.added(y, x if block.downsample is None else block.downsample(x))
 
 
 def _suits_onednn(x: Tensor) -> bool:
