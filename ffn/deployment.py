@@ -19,8 +19,8 @@ from ffn.layers import with_parameters
 from ffn.surgery import on_meta, swapped
 
 # What torch's own compiler puts in the place of convolutions on a CPU.
-_convolve = torch.ops.mkldnn._convolution_pointwise  # its overload binary adds something
-_lay = torch.ops.mkldnn._reorder_convolution_weight
+_convolve: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)  # its overload binary adds something
+_lay: Any = getattr(torch.ops.mkldnn, "_reorder_convolution_weight", None)
 STANDARDISING = (StdConv2d, StdConv2dSame, ScaledStdConv2d, ScaledStdConv2dSame)
 
 
@@ -102,7 +102,8 @@ def chains(network: nn.Module, inputs: Tensor) -> list[Chain]:
     for given, weight in flow.convolved:
         norm_weight, normed = flow.normed.get(id(given), (0, given))
         conv, norm = by_weight.get(id(weight)), by_weight.get(norm_weight)
-        if conv is None or not isinstance(norm, _BatchNorm) or uses[id(weight)] > 1 or len(flow.takers[id(given)]) > 1:
+        once = uses[id(weight)] == 1 and len(flow.takers.get(id(given), [])) == 1
+        if not once or conv is None or not isinstance(norm, _BatchNorm) or norm.running_mean is None:
             continue
         relu = rectified.get(id(normed)) if _rest(norm) == [] else None
         takers = flow.takers.get(id(normed), [])  # whoever reads behind a ReLU in place reads what that left
@@ -214,7 +215,7 @@ class FusedBottleneck(Bottleneck):
 
 def _suits_onednn(x: Tensor) -> bool:
     plain = x.device.type == "cpu" and x.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
-    return plain and torch.backends.mkldnn.is_available()
+    return plain and None not in (_convolve, _lay) and torch.backends.mkldnn.is_available()
 
 
 def lay_channels_last(network: nn.Module) -> None:
