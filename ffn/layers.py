@@ -139,13 +139,8 @@ class Altered(nn.Module):
         return AlteredConvolution.apply(x, conv.weight, self.gain, bias, geometry, self.skip)
 
 
-def _gains(like: Tensor, channels: int, frames: Sequence[int]) -> nn.ParameterDict:
-    """One gain per channel and branch, drawn from N(0, 1e-3), so that training starts at the pretrained behaviour."""
-    return nn.ParameterDict({str(t): nn.Parameter(like.new_empty(channels).normal_(0, 1e-3)) for t in frames})
-
-
 class ResidualAdapter(Routed):
-    """Weight alteration: x + w * x per input channel of `conv`, with w private to a branch (paper eq. 7-9).
+    """Weight alteration: x + w * x per channel, with w private to a branch (paper eq. 7-9), of what `conv` sees.
 
     With `skip`, x + conv(x) is altered in both terms: `conv` is then depth-wise and keeps the size of its input.
     """
@@ -155,33 +150,37 @@ class ResidualAdapter(Routed):
         if skip and conv.groups != conv.in_channels:
             raise ValueError("only a depth-wise convolution can carry the alteration of its skip")
         self.conv, self.skip = conv, skip
-        self.by_frames = _gains(conv.weight, conv.in_channels, frames)
+        self._draw(conv.weight, conv.in_channels, frames)
+
+    def _draw(self, like: Tensor, channels: int, frames: Sequence[int]) -> None:
+        """Gains from N(0, 1e-3), which nothing overwrites, so that training starts at the pretrained behaviour."""
+        gains = {str(t): nn.Parameter(like.new_empty(channels).normal_(0, 1e-3)) for t in frames}
+        self.by_frames = nn.ParameterDict(gains)
 
     def at(self, branch: int, num_frames: int) -> nn.Module:
         return Altered(self.conv, self.by_frames[str(branch)], skip=self.skip)
 
     def fold(self, branch: int) -> nn.Module:
-        """An ordinary convolution that computes the same function as this one does in `branch`."""
+        """An ordinary layer that computes the same function as this one does in `branch`."""
         weight = alter(self.conv.weight, self.by_frames[str(branch)], self.conv.groups, skip=self.skip)
         return with_parameters(self.conv, weight=weight)
 
 
-class NormAdapter(Routed):
-    """Weight alteration behind a norm: y + w * y per channel of what `norm` gives, with w private to a branch.
+class NormAdapter(ResidualAdapter):
+    """Weight alteration of what `norm` gives, which has its channels in dimension `dim`.
 
     Where a block begins with a norm and attends in windows, this is the place from which all of it sees the change.
     """
 
-    def __init__(self, norm: nn.Module, frames: Sequence[int], dim: int) -> None:
-        super().__init__()
+    def __init__(self, norm: Any, frames: Sequence[int], dim: int) -> None:
+        Routed.__init__(self)
         self.norm, self.dim = norm, dim
-        self.by_frames = _gains(norm.weight, norm.weight.numel(), frames)  # type: ignore[arg-type, operator]
+        self._draw(norm.weight, norm.weight.numel(), frames)
 
     def at(self, branch: int, num_frames: int) -> nn.Module:
         return AlteredNorm(self.norm, self.by_frames[str(branch)], self.dim)
 
     def fold(self, branch: int) -> nn.Module:
-        """An ordinary norm that computes the same function as this one does in `branch`."""
         norm = self.norm.at(branch, branch) if isinstance(self.norm, Routed) else self.norm
         scale = 1 + self.by_frames[str(branch)]
         return with_parameters(norm, **{name: p * scale for name, p in norm.named_parameters(recurse=False)})

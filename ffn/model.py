@@ -203,7 +203,7 @@ def extract(model: FrameFlexible, frames: int, *, fold_norms: bool = False) -> F
     def settle(module: nn.Module) -> nn.Module | None:
         if isinstance(module, Switchable):
             return module.at(frames, frames)
-        return module.fold(frames) if isinstance(module, ResidualAdapter | NormAdapter) else None
+        return module.fold(frames) if isinstance(module, ResidualAdapter) else None
 
     network = swapped(swapped(model.network, deployment.materialise), settle)
     if fold_norms:
