@@ -79,6 +79,7 @@ class Chain:
     relu: nn.Module | None
 
 
+@torch.inference_mode(False)  # in which composite operators would stay whole
 @torch.no_grad()
 def chains(network: nn.Module, inputs: Tensor) -> list[Chain]:
     """The chains of an ordinary `network`, found by following `inputs` through it; their numbers do not matter."""

@@ -87,6 +87,13 @@ def test_a_folded_resnet_predicts_alike_with_no_norm_left(size):
     assert torch.equal(ffn.extract(folded, 8).network.backbone.fc.weight, model.network.backbone.fc.weight)
 
 
+def test_folding_works_in_inference_mode():
+    with torch.inference_mode():
+        model = small((4, 8), architecture="resnet50")
+        assert not list(norms(ffn.extract(model, 8, fold_norms=True)))
+    assert not list(norms(ffn.extract(model, 4, fold_norms=True)))
+
+
 def test_folding_is_remembered_by_the_file(tmp_path):
     folded = ffn.extract(small((4, 8)), 4, fold_norms=True)
     clips = random_clips(4)
