@@ -190,6 +190,7 @@ def _prefix_tokens(backbone: nn.Module, tokens: int) -> int:
     return next((n for n in (named, *range(tokens)) if isqrt(tokens - n) ** 2 == tokens - n), 0) if tokens else 0
 
 
+@torch.no_grad()
 def extract(model: FrameFlexible, frames: int, *, fold_norms: bool = False) -> FrameFlexible:
     """The branch trained at `frames` as a single-count model of its own, for any number of frames.
 
