@@ -122,7 +122,7 @@ def _eval(options: argparse.Namespace) -> None:
 
     model = load(options.checkpoint).to(_device(options.device))
     frames = tuple(dict.fromkeys(options.frames))
-    clips = clips_for({**model.config, **model.card}, options.data, frames)
+    clips = clips_for(model.card, options.data, frames)
     with _Progress() as progress:
         results = evaluate(
             model,
@@ -177,9 +177,9 @@ def _extract(options: argparse.Namespace) -> None:
 
 def _import(options: argparse.Namespace) -> None:
     from ffn.checkpoint import save
-    from ffn.official import identify, load_official
+    from ffn.official import load_official
 
-    model = load_official(options.file, options.architecture or identify(options.file), options.frames)
+    model = load_official(options.file, options.architecture, options.frames)
     save(model, options.output)
     print(f"{model.card['title']}: {options.output}")
 

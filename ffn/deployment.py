@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ffn.layers import with_parameters
+from ffn.layers import is_plain, with_parameters
 from ffn.surgery import on_meta, swapped
 
 # What torch's own compiler puts in the place of convolutions on a CPU.
@@ -145,7 +145,7 @@ def _folded(chain: Chain) -> nn.Module:
     bias = (0 if conv.bias is None else conv.bias) - norm.running_mean
     weight = conv.weight * scale.view(-1, *[1] * (conv.weight.ndim - 1))
     folded = with_parameters(conv, weight=weight, bias=bias * scale + norm.bias)
-    if type(conv) is nn.Conv2d and conv.padding_mode == "zeros" and not isinstance(conv.padding, str):
+    if isinstance(conv, nn.Conv2d) and is_plain(conv):
         return FusedConvolution(folded, relu=chain.relu is not None)
     return folded if chain.relu is None else nn.Sequential(folded, nn.ReLU(inplace=True))
 
@@ -163,27 +163,27 @@ class FusedConvolution(nn.Conv2d):
         self._laid: tuple[Any, Any] = (None, None)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W)
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or not _suits_onednn(x):
+        if not _suits_onednn(x):
             y = super().forward(x)
             return y.relu_() if self.relu else y
-        how = (self.padding, self.stride, self.dilation, self.groups)
         x = x.contiguous(memory_format=torch.channels_last)
-        weight = self._laid_weight(x, how)
-        return _convolve(x, weight, self.bias, *how, "relu" if self.relu else "none", [], "")
+        return _convolve(x, self._laid_weight(x), self.bias, *self._how, "relu" if self.relu else "none", [], "")
 
     def added(self, x: Tensor, skip: Tensor) -> Tensor:
         """ReLU of the convolution of `x`, without its own, plus `skip` of the same shape."""
-        how = (self.padding, self.stride, self.dilation, self.groups)
-        weight = self._laid_weight(x, how)
-        return _convolve.binary(x, skip, weight, self.bias, *how, "add", 1.0, "relu", [], "")
+        return _convolve.binary(x, skip, self._laid_weight(x), self.bias, *self._how, "add", 1.0, "relu", [], "")
 
-    def _laid_weight(self, x: Tensor, how: tuple[Any, ...]) -> Tensor:
+    @property
+    def _how(self) -> tuple[Any, ...]:
+        return self.padding, self.stride, self.dilation, self.groups
+
+    def _laid_weight(self, x: Tensor) -> Tensor:
         """The weight as oneDNN wants it for images of this shape; made again for another shape or another weight."""
         weight = self.weight
         key = (x.shape[1:], weight.data_ptr(), 0 if weight.is_inference() else weight._version)
         known, laid = self._laid
         if key != known:
-            laid = _lay(weight, *how, list(x.shape))
+            laid = _lay(weight, *self._how, list(x.shape))
             self._laid = key, laid
         return laid
 
@@ -206,7 +206,7 @@ class FusedBottleneck(Bottleneck):
         return fused
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W)
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or not _suits_onednn(x):
+        if not _suits_onednn(x):
             return super().forward(x)
         block: Any = self
         y = block.act1(block.bn1(block.conv1(x)))
@@ -215,6 +215,9 @@ class FusedBottleneck(Bottleneck):
 
 
 def _suits_onednn(x: Tensor) -> bool:
+    """Whether oneDNN's operators can be called by hand: they have no gradients and no other types."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
     plain = x.device.type == "cpu" and x.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
     return plain and None not in (_convolve, _lay) and torch.backends.mkldnn.is_available()
 

@@ -1,7 +1,6 @@
 """Which networks `create_model` builds, and which of timm's it refuses."""
 
 import csv
-from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -31,16 +30,13 @@ def list_models(pattern: str = "*") -> list[str]:
 
     Every model of timm in a family that the tests verify, but for those that are refused (`refusals`).
     """
-    verified = {row["family"] for row in table() if not row["reason"]}
-    refused = refusals()
+    rows = table()
+    verified = {row["family"] for row in rows if not row["reason"]}
+    refused = {row["model"] for row in rows if row["reason"]}
     found = [name for name in timm.list_models() if family(name) in verified and name not in refused]
-    return _matching([*ARCHITECTURES, *found], pattern)
+    return [name for name in (*ARCHITECTURES, *found) if fnmatch(name, pattern)]
 
 
 def refusals() -> dict[str, str]:
     """Why each of timm's models that cannot be converted is refused."""
     return {row["model"]: row["reason"] for row in table() if row["reason"]}
-
-
-def _matching(names: Sequence[str], pattern: str) -> list[str]:
-    return [name for name in names if fnmatch(name, pattern)]

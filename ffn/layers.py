@@ -9,6 +9,7 @@ Shapes: B clips, T frames, N = B * T images, C channels, H height, W width.
 """
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
@@ -42,12 +43,12 @@ def check_frames(frames: Sequence[int]) -> tuple[int, ...]:
     return counts
 
 
-class Routed(nn.Module):
+class Routed(nn.Module, ABC):
     """A module that differs between branches or frame counts."""
 
+    @abstractmethod
     def at(self, branch: int, num_frames: int) -> nn.Module:
         """The plain module that does this one's work for `num_frames` frames in `branch`; it shares its parameters."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what it is in a branch")
 
     def forward(self, *inputs: Tensor) -> Tensor:
         raise RuntimeError(
@@ -111,7 +112,10 @@ class AlteredConvolution(torch.autograd.Function):
         return grad_x, grad_weight, grad_gain, grad_bias, None, None
 
 
-PLAIN = {nn.Conv2d.forward, nn.Conv3d.forward}
+def is_plain(conv: Convolution) -> bool:
+    """Whether `conv` does no more than torch's own, with zeros around its input: its geometry says everything."""
+    own = type(conv).forward in (nn.Conv2d.forward, nn.Conv3d.forward)
+    return own and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
 
 
 class Altered(nn.Module):
@@ -123,7 +127,7 @@ class Altered(nn.Module):
     def __init__(self, conv: Convolution, gain: nn.Parameter, *, skip: bool = False) -> None:
         super().__init__()
         self.conv, self.gain, self.skip = conv, gain, skip
-        self.plain = type(conv).forward in PLAIN and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+        self.plain = is_plain(conv)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) or (B, C, T, H, W)
         conv = self.conv
@@ -213,13 +217,25 @@ def shift(x: Tensor, num_frames: int, folds: int = 8, *, dim: int = 1, prefix: i
     other, and never looks past a clip. Channels [0, C // folds) show frame t + 1, the next C // folds show t - 1 (TSM,
     arXiv 1811.08383, section 3). The first `prefix` tokens of (B * T, L, C), such as a class token, stay.
     """
-    _check_clips(x, num_frames)
     return Shift.apply(x, num_frames, x.shape[dim] // folds, dim, prefix, False)
 
 
-def _check_clips(x: Tensor, num_frames: int) -> None:
+def _by_clip(x: Tensor, num_frames: int, dim: int, prefix: int) -> Tensor:
+    """A view (B, T, ..., C) of images (B * T, ...) with their channels in `dim`, without the first `prefix` tokens."""
     if x.shape[0] % num_frames:
         raise ValueError(f"{x.shape[0]} images are not a whole number of clips of {num_frames} frames")
+    images = x[:, prefix:] if prefix else x
+    return images.unflatten(0, (-1, num_frames)).movedim(dim if dim < 0 else dim + 1, -1)
+
+
+def _move(to: Tensor, source: Tensor, fold: int, *, backwards: bool = False) -> None:
+    """Writes into the first 2 * `fold` channels of `to` (B, T, ..., C) those of the neighbouring frames of `source`."""
+    first, second = slice(0, fold), slice(fold, 2 * fold)
+    ahead, behind = (second, first) if backwards else (first, second)
+    to[:, :-1, ..., ahead] = source[:, 1:, ..., ahead]
+    to[:, -1, ..., ahead] = 0
+    to[:, 1:, ..., behind] = source[:, :-1, ..., behind]
+    to[:, 0, ..., behind] = 0
 
 
 class Shift(torch.autograd.Function):
@@ -232,15 +248,8 @@ class Shift(torch.autograd.Function):
         moved = torch.empty_like(x)
         if prefix:
             moved[:, :prefix] = x[:, :prefix]
-        to, source = (images[:, prefix:] if prefix else images for images in (moved, x))
-        channels = dim if dim < 0 else dim + 1
-        to, source = (images.unflatten(0, (-1, num_frames)).movedim(channels, -1) for images in (to, source))
-        first, second = slice(0, fold), slice(fold, 2 * fold)
-        ahead, behind = (second, first) if backwards else (first, second)
-        to[:, :-1, ..., ahead] = source[:, 1:, ..., ahead]
-        to[:, -1, ..., ahead] = 0
-        to[:, 1:, ..., behind] = source[:, :-1, ..., behind]
-        to[:, 0, ..., behind] = 0
+        to, source = (_by_clip(images, num_frames, dim, prefix) for images in (moved, x))
+        _move(to, source, fold, backwards=backwards)
         to[..., 2 * fold :] = source[..., 2 * fold :]
         return moved
 
@@ -252,15 +261,10 @@ class Shift(torch.autograd.Function):
 @contextmanager
 def shifted_in_place(x: Tensor, num_frames: int, folds: int = 8, *, dim: int = 1, prefix: int = 0) -> Iterator[None]:
     """`x` holds its own `shift` for a while: a quarter of it is moved and put back, instead of all of it copied."""
-    _check_clips(x, num_frames)
     fold = x.shape[dim] // folds
-    images = x[:, prefix:] if prefix else x
-    moving = images.unflatten(0, (-1, num_frames)).movedim(dim if dim < 0 else dim + 1, -1)[..., : 2 * fold]
+    moving = _by_clip(x, num_frames, dim, prefix)[..., : 2 * fold]
     kept = moving.clone()
-    moving[:, :-1, ..., :fold] = kept[:, 1:, ..., :fold]
-    moving[:, -1, ..., :fold] = 0
-    moving[:, 1:, ..., fold:] = kept[:, :-1, ..., fold:]
-    moving[:, 0, ..., fold:] = 0
+    _move(moving, kept, fold)
     try:
         yield
     finally:

@@ -167,14 +167,10 @@ def _insert(backbone: nn.Module, places: Sequence[Entry], altered: Sequence[int]
 
 def fixed_size(model: FrameFlexible) -> int | None:
     """Side in pixels of the only images that the model takes; None where any will do."""
-    backbone: Any = getattr(model.network, "backbone", None)
-    if model.config["timm_kwargs"].get("img_size"):
-        return _images(backbone, 1, model.config["timm_kwargs"]).shape[-1]
-    return backbone.pretrained_cfg["input_size"][-1] if _is_fixed(backbone) else None
-
-
-def _is_fixed(backbone: Any) -> bool:
-    return bool(getattr(backbone, "pretrained_cfg", {}).get("fixed_input_size"))
+    about = getattr(getattr(model.network, "backbone", None), "pretrained_cfg", {})
+    if size := model.config["timm_kwargs"].get("img_size"):
+        return to_2tuple(size)[-1]
+    return about["input_size"][-1] if about.get("fixed_input_size") else None
 
 
 def _images(backbone: Any, count: int, timm_kwargs: Mapping[str, Any]) -> Tensor:

@@ -116,12 +116,14 @@ OFFICIAL = {
 }
 
 
-def load_official(path: str | Path, architecture: str, frames: Sequence[int] | None = None) -> FrameFlexible:
+def load_official(
+    path: str | Path, architecture: str | None = None, frames: Sequence[int] | None = None
+) -> FrameFlexible:
     """The model in a file of the paper's authors, in eval mode, with a card that says how to feed it.
 
     Args:
         path: a .pth.tar or .pyth file; nothing in it is run.
-        architecture: one of `OFFICIAL`; see `identify`.
+        architecture: one of `OFFICIAL`; by default what the file looks like, as `identify` tells.
         frames: what the file's branches were trained at, by default 4, 8 and 16 frames, or 16, 32 and 64 fast frames
             of SlowFast. A file of a plain network has one set of norms and becomes a model of one count, by default
             the highest of these.
@@ -130,14 +132,16 @@ def load_official(path: str | Path, architecture: str, frames: Sequence[int] | N
         ValueError: for an architecture that is none of theirs, or another number of counts than the file has branches.
         CheckpointError: when the file is missing, damaged, refused, or its tensors are not those of the architecture.
     """
-    if architecture not in OFFICIAL:
+    if architecture is not None and architecture not in OFFICIAL:
         (near,) = get_close_matches(architecture, OFFICIAL, n=1, cutoff=0)
         raise ValueError(
             f"the authors have no {architecture!r}; did you mean {near}? Their networks are {', '.join(OFFICIAL)}"
         )
     path = existing(path)
     state, epoch = _read(path)
-    if (looks := _recognised(state, path)) != architecture:
+    looks = _recognised(state, path)
+    architecture = architecture or looks
+    if looks != architecture:
         raise CheckpointError(f"{path} does not look like {architecture} but like {looks}; open it as {looks!r}")
     network = OFFICIAL[architecture]
     flexible = _is_flexible(state)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from ffn import moving_shapes
-from ffn.checkpoint import class_names, describe, load, preprocessing, read_card, save
-from ffn.data import Clips
+from ffn.checkpoint import describe, load, read_card, save
+from ffn.data import Clips, clips_for
 from ffn.evaluation import evaluate
 from ffn.files import write_csv
 from ffn.model import FrameFlexible, create_model
@@ -139,7 +139,7 @@ def file_hash(path: Path) -> str:
 def record(path: Path, manifest: Path, *, report: Report) -> None:
     """Evaluates a bundled checkpoint at every T of the grid and writes the results as CSV files beside it."""
     model = load(path)
-    clips = Clips(manifest, frames=GRID, preprocessing=preprocessing(model.card), classes=class_names(model.card))
+    clips = clips_for(model.card, manifest, GRID)
     results = evaluate(model, clips, progress=partial(report, f"testing {path.stem}"))
     key = {"checkpoint": file_hash(path), "data": clips.digest}
     write_csv(path.with_suffix(".divergence.csv"), [key | row for r in results for row in r.divergence_rows()])

@@ -65,10 +65,8 @@ def swapped(network: nn.Module, swap: Callable[[nn.Module], nn.Module | None]) -
         return network
     view = copy(network)
     view._modules = children
-    for name, value in vars(network).items():
-        if (
-            isinstance(value, MethodType) and value.__self__ is network
-        ):  # timm picks some forward passes at construction
+    for name, value in vars(network).items():  # timm picks some forward passes at construction
+        if isinstance(value, MethodType) and value.__self__ is network:
             setattr(view, name, MethodType(value.__func__, view))
     return view
 

@@ -28,7 +28,6 @@ from torch.autograd.graph import saved_tensors_hooks
 import ffn
 from ffn import moving_shapes
 from ffn.costs import parameters
-from ffn.layers import shift
 from ffn.losses import temporal_distillation
 from ffn.sampling import segment_indices, stream_indices
 from ffn.video import Video
@@ -70,44 +69,6 @@ def interleaved(
 # 1. An extracted branch against a plain backbone
 
 
-class ShiftedConvolution(nn.Module):
-    """How TSM is usually written: the frame count is fixed when the network is built."""
-
-    def __init__(self, conv: nn.Module, num_frames: int) -> None:
-        super().__init__()
-        self.conv, self.num_frames = conv, num_frames
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(shift(x, self.num_frames))
-
-
-class PlainTSM(nn.Module):
-    """A timm ResNet with the shift before the first convolution of every block, and nothing of ours."""
-
-    def __init__(self, architecture: str, num_frames: int, **kwargs: object) -> None:
-        super().__init__()
-        self.backbone = timm.create_model(architecture, **kwargs)
-        for layer in (f"layer{i}" for i in range(1, 5)):
-            for block in getattr(self.backbone, layer):
-                block.conv1 = ShiftedConvolution(block.conv1, num_frames)
-
-    def forward(self, clips: Tensor) -> Tensor:
-        return self.backbone(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]).mean(1)
-
-
-def extracted_and_plain(
-    num_frames: int, architecture: str, **kwargs: object
-) -> tuple[ffn.FrameFlexible, ffn.FrameFlexible, PlainTSM]:
-    """A frame-flexible network drawn at random, its branch taken out, and a plain network with the same numbers."""
-    whole = ffn.create_model(architecture, FRAMES, **kwargs)
-    redraw(whole)
-    single = ffn.extract(whole.eval(), num_frames)
-    plain = PlainTSM(architecture, num_frames, **kwargs).eval()
-    for own, other in zip(single.state_dict().values(), plain.state_dict().values(), strict=True):
-        other.copy_(own)
-    return whole, single, plain
-
-
 @contextmanager
 def all_cores():
     """Lets torch use every core for a while."""
@@ -126,7 +87,9 @@ def compared(what: str, ours: Callable[[], object], other: Callable[[], object],
 
 @torch.inference_mode()
 def extraction(num_frames: int = 8, size: int = 224) -> list[Row]:
-    whole, single, _ = extracted_and_plain(num_frames, "resnet50", num_classes=174)
+    whole = ffn.create_model("resnet50", FRAMES, num_classes=174).eval()
+    redraw(whole)
+    single = ffn.extract(whole, num_frames)
     folded = ffn.extract(whole, num_frames, fold_norms=True)
     plain = timm.create_model("resnet50", num_classes=174).eval()
     lasting = timm.create_model("resnet50", num_classes=174).eval().to(memory_format=torch.channels_last)

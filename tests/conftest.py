@@ -50,6 +50,11 @@ def random_clips(num_frames: int, batch: int = 2, size: int = 32, seed: int = 0)
     return torch.randn(batch, num_frames, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
+def private(model: nn.Module, branch: int) -> set[str]:
+    """The names of the parameters that only one branch has."""
+    return {name for name, _ in model.named_parameters() if f".by_frames.{branch}." in f".{name}."}
+
+
 def error(got: Tensor, want: Tensor) -> float:
     """Largest absolute error over the standard deviation of what is wanted."""
     return float((got - want).detach().abs().max() / want.detach().std())

@@ -1,4 +1,4 @@
-"""Tries to convert every model of timm: `python tests/families.py` writes ffn/families.csv, in about half an hour.
+"""Tries to convert every model of timm: `python tests/families.py` writes ffn/families.csv, in a quarter of an hour.
 
 Nothing is computed: the networks live on the meta device. What is listed as convertible is proven family by family, on
 numbers, in test_families.py.

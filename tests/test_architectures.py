@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-from conftest import error, random_clips, redraw
+from conftest import error, private, random_clips, redraw
 from torch import nn
 
 import ffn
@@ -105,10 +105,6 @@ def test_any_number_of_frames_is_answered_by_the_nearest_branch(architecture):
 def test_the_order_of_frames_matters(architecture):
     model, clips = little(architecture), random_clips(8)
     assert error(model(clips.flip(1)), model(clips)) > 1e-3
-
-
-def private(model, branch):
-    return {name for name, _ in model.named_parameters() if f"by_frames.{branch}." in f"{name}."}
 
 
 @every

@@ -3,12 +3,15 @@
 import gc
 
 import pytest
+import timm
 import torch
-from bench import FRAMES, Row, extracted_and_plain, peak_bytes, report, saved_activations
-from conftest import SMALL, error, random_clips, small
-from torch import nn
+from bench import FRAMES, Row, peak_bytes, report, saved_activations
+from conftest import SMALL, error, random_clips, redraw, small
+from torch import Tensor, nn
 
+import ffn
 from ffn.costs import parameters
+from ffn.layers import shift
 
 
 def test_saved_bytes_are_counted_once_and_until_they_are_freed():
@@ -38,6 +41,44 @@ def test_a_joint_backward_is_noticed(monkeypatch):
     plain = peak_bytes(small((16,)), batch=2, size=32)
     monkeypatch.setattr("bench.temporal_distillation", joint)
     assert peak_bytes(small(FRAMES), batch=2, size=32) > 1.6 * plain
+
+
+class ShiftedConvolution(nn.Module):
+    """How TSM is usually written: the frame count is fixed when the network is built."""
+
+    def __init__(self, conv: nn.Module, num_frames: int) -> None:
+        super().__init__()
+        self.conv, self.num_frames = conv, num_frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(shift(x, self.num_frames))
+
+
+class PlainTSM(nn.Module):
+    """A timm ResNet with the shift before the first convolution of every block, and nothing of ours."""
+
+    def __init__(self, architecture: str, num_frames: int, **kwargs: object) -> None:
+        super().__init__()
+        self.backbone = timm.create_model(architecture, **kwargs)
+        for layer in (f"layer{i}" for i in range(1, 5)):
+            for block in getattr(self.backbone, layer):
+                block.conv1 = ShiftedConvolution(block.conv1, num_frames)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.backbone(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]).mean(1)
+
+
+def extracted_and_plain(
+    num_frames: int, architecture: str, **kwargs: object
+) -> tuple[ffn.FrameFlexible, ffn.FrameFlexible, PlainTSM]:
+    """A frame-flexible network drawn at random, its branch taken out, and a plain network with the same numbers."""
+    whole = ffn.create_model(architecture, FRAMES, **kwargs)
+    redraw(whole)
+    single = ffn.extract(whole.eval(), num_frames)
+    plain = PlainTSM(architecture, num_frames, **kwargs).eval()
+    for own, other in zip(single.state_dict().values(), plain.state_dict().values(), strict=True):
+        other.copy_(own)
+    return whole, single, plain
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "resnet50"])

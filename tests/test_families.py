@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import timm
 import torch
-from conftest import error, redraw
+from conftest import error, private, redraw
 from families import verdict
 from timm.layers import FrozenBatchNormAct2d
 from torch import Tensor, nn
@@ -99,10 +99,6 @@ def sees_only_its_own(case: Case) -> bool:
     with torch.no_grad():
         answer, beside, reversed_ = (case.model(x)[0] for x in (clips, other, clips.flip(1)))
     return torch.equal(answer, beside) and not torch.equal(answer, reversed_)
-
-
-def private(model: ffn.FrameFlexible, branch: int) -> set[str]:
-    return {name for name, _ in model.named_parameters() if f".by_frames.{branch}." in f".{name}."}
 
 
 def only_the_active_branch_learns(case: Case) -> None:

@@ -7,7 +7,7 @@ import threading
 import pytest
 import timm
 import torch
-from conftest import SMALL, error, random_clips, small
+from conftest import SMALL, error, private, random_clips, small
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -114,10 +114,6 @@ def test_training_takes_trained_counts_only_unless_told():
 def test_a_single_clip_without_batch_is_refused():
     with pytest.raises(ValueError, match=r"clip\.unsqueeze\(0\)"):
         small()(random_clips(4)[0])
-
-
-def private(model: ffn.FrameFlexible, branch: int) -> set[str]:
-    return {name for name, _ in model.named_parameters() if f"by_frames.{branch}" in f"{name}."}
 
 
 @pytest.mark.parametrize("branch", FRAMES)

@@ -28,7 +28,7 @@ from ffn.data import clips_for
 from ffn.evaluation import Progress, Result, evaluate
 from ffn.files import cache_folder, replacing
 from ffn.model import FrameFlexible
-from ffn.official import identify, is_torch_file, load_official
+from ffn.official import is_torch_file, load_official
 from ffn.reproduce import DEMO, RECIPES, file_hash
 from workbench import analysis
 
@@ -139,7 +139,7 @@ def _imported(path: str, modified: int, size: int) -> Path:
     """A file of the paper's authors in our format, written once."""
     ours = cache_folder() / "imported" / f"{file_hash(Path(path))}.safetensors"
     if not ours.is_file():
-        save(load_official(path, identify(path)), ours)
+        save(load_official(path), ours)
     return ours
 
 
