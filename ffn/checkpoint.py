@@ -118,7 +118,7 @@ def _content(source: str | Path | bytes) -> tuple[bytes, str]:
 
 
 def _build(card: Card, name: str) -> FrameFlexible:
-    parts = {key: card[key] for key in ("shift", "private_norms", "alteration") if key in card}
+    parts = {key: card[key] for key in ("shift", "private_norms", "alteration", "sharing") if key in card}
     try:
         preprocessing(card)
         model = create_model(

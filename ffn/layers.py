@@ -58,14 +58,14 @@ class Routed(nn.Module, ABC):
 
 
 class Switchable(Routed):
-    """Specialised normalisation: one private copy of a norm layer per branch (paper eq. 6).
+    """One private copy of a layer per branch: of a norm, specialised normalisation (paper eq. 6).
 
     The layer is copied, not rebuilt: timm's norms may carry an activation.
     """
 
-    def __init__(self, norm: nn.Module, frames: Sequence[int]) -> None:
+    def __init__(self, layer: nn.Module, frames: Sequence[int]) -> None:
         super().__init__()
-        self.by_frames = nn.ModuleDict({str(t): deepcopy(norm) for t in frames})
+        self.by_frames = nn.ModuleDict({str(t): deepcopy(layer) for t in frames})
 
     def at(self, branch: int, num_frames: int) -> nn.Module:
         return self.by_frames[str(branch)]
@@ -161,6 +161,11 @@ class ResidualAdapter(Routed):
         gains = {str(t): nn.Parameter(like.new_empty(channels).normal_(0, 1e-3)) for t in frames}
         self.by_frames = nn.ParameterDict(gains)
 
+    @property
+    def original(self) -> nn.Module:
+        """The layer without its alteration."""
+        return self.conv
+
     def at(self, branch: int, num_frames: int) -> nn.Module:
         return Altered(self.conv, self.by_frames[str(branch)], skip=self.skip)
 
@@ -180,6 +185,10 @@ class NormAdapter(ResidualAdapter):
         Routed.__init__(self)
         self.norm, self.dim = norm, dim
         self._draw(norm.weight, norm.weight.numel(), frames)
+
+    @property
+    def original(self) -> nn.Module:
+        return self.norm
 
     def at(self, branch: int, num_frames: int) -> nn.Module:
         return AlteredNorm(self.norm, self.by_frames[str(branch)], self.dim)

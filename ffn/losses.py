@@ -1,28 +1,44 @@
-"""Training losses, stream by stream.
+"""What a training step does: ours, the paper's baselines and ablations, stream by stream.
 
-Every loss calls `backward` once per stream, longest first, so that one stream's activations are freed before the next
-stream's are made: the gradients of the joint loss at the memory of the longest stream. `backward` comes as an
+Every method calls `backward` once per stream, longest first, so that one stream's activations are freed before the
+next stream's are made: the gradients of the joint loss at the memory of the longest stream. `backward` comes as an
 argument, so that a gradient scaler or a distributed engine can put its own in.
 
 Shapes: B clips, T frames, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
 Backward = Callable[[Tensor], object]
 Network = Callable[[Tensor], Tensor]
+Streams = Mapping[int, Tensor]  # clips (B, T, C, H, W) of the same videos, by frame count
+Outcome = tuple[dict[int, Tensor], dict[int, Tensor]]  # detached logits (B, K) and loss of every stream that ran
 
 
-class StreamLoss(Protocol):
-    """Runs `model` on each stream and `backward` on each loss; returns the logits and losses per frame count."""
+class Method(Protocol):
+    """Runs `model` on streams and `backward` on their losses. `labels` are class indices (B,) or shares (B, K).
+
+    `rng` is the step's own, the same in every process, for methods that draw what a step shows.
+    """
 
     def __call__(
-        self, model: Network, streams: dict[int, Tensor], labels: Tensor, backward: Backward
-    ) -> tuple[dict[int, Tensor], dict[int, float]]: ...
+        self, model: Network, streams: Streams, labels: Tensor, backward: Backward, rng: np.random.Generator
+    ) -> Outcome: ...
+
+
+class Settings(Protocol):
+    """What a method may be told."""
+
+    @property
+    def distillation(self) -> float: ...
+    @property
+    def share(self) -> float: ...
 
 
 def distillation(logits: Tensor, teacher: Tensor) -> Tensor:
@@ -32,42 +48,99 @@ def distillation(logits: Tensor, teacher: Tensor) -> Tensor:
 
 def temporal_distillation(
     model: Network,
-    streams: dict[int, Tensor],
+    streams: Streams,
     labels: Tensor,
     backward: Backward,
+    rng: np.random.Generator | None = None,
     *,
     weight: float = 1.0,
     label_every_stream: bool = False,
-) -> tuple[dict[int, Tensor], dict[int, float]]:
+    sampled: bool = False,
+) -> Outcome:
     """Cross entropy on the longest stream, whose detached prediction teaches the others (paper eq. 3-5).
 
     Args:
-        streams: clips (B, T, C, H, W) of the same videos by frame count; one stream alone is ordinary training.
-        labels: class indices (B,).
+        streams: one stream alone is ordinary training.
         weight: lambda of eq. 5.
         label_every_stream: cross entropy on the shorter streams too, which the paper does not do.
+        sampled: of the shorter streams only one, drawn by `rng`, which counts for all of them.
     """
-    longest = max(streams)
+    longest, *shorter = sorted(streams, reverse=True)
+    times = 1
+    if sampled and shorter:
+        times = len(shorter)
+        shorter = [shorter[_require(rng).integers(len(shorter))]]
     logits: dict[int, Tensor] = {}
-    losses: dict[int, float] = {}
-    for num_frames in sorted(streams, reverse=True):
+    losses: dict[int, Tensor] = {}
+    for num_frames in (longest, *shorter):
         prediction = model(streams[num_frames])
         if num_frames == longest:
             loss = F.cross_entropy(prediction, labels)
         else:
-            loss = weight * distillation(prediction, logits[longest])
+            loss = times * weight * distillation(prediction, logits[longest])
             if label_every_stream:
-                loss = loss + F.cross_entropy(prediction, labels)
+                loss = loss + times * F.cross_entropy(prediction, labels)
         backward(loss)
-        logits[num_frames], losses[num_frames] = prediction.detach(), loss.item()
+        logits[num_frames], losses[num_frames] = prediction.detach(), loss.detach()
     return logits, losses
 
 
-def labels_and_distillation(
-    model: Network, streams: dict[int, Tensor], labels: Tensor, backward: Backward
-) -> tuple[dict[int, Tensor], dict[int, float]]:
-    """Temporal distillation with cross entropy on every stream: the variant called `ffn-labels` in our tables."""
-    return temporal_distillation(model, streams, labels, backward, label_every_stream=True)
+def labels_alone(
+    model: Network, streams: Streams, labels: Tensor, backward: Backward, rng: np.random.Generator | None = None
+) -> Outcome:
+    """Cross entropy on every stream, which learn nothing from each other: the ablation "w/o TD" of table 4."""
+    logits: dict[int, Tensor] = {}
+    losses: dict[int, Tensor] = {}
+    for num_frames in sorted(streams, reverse=True):
+        prediction = model(streams[num_frames])
+        loss = F.cross_entropy(prediction, labels)
+        backward(loss)
+        logits[num_frames], losses[num_frames] = prediction.detach(), loss.detach()
+    return logits, losses
 
 
-METHODS: dict[str, StreamLoss] = {"ffn": temporal_distillation, "ffn-labels": labels_and_distillation}
+def proportional_sampling(
+    model: Network, streams: Streams, labels: Tensor, backward: Backward, rng: np.random.Generator, *, share: float
+) -> Outcome:
+    """The longest stream with probability `share`, the shortest otherwise (rho' of paper section 5.1)."""
+    shown = max(streams) if rng.random() < share else min(streams)
+    return labels_alone(model, {shown: streams[shown]}, labels, backward)
+
+
+def mixed_sampling(
+    model: Network, streams: Streams, labels: Tensor, backward: Backward, rng: np.random.Generator, *, share: float
+) -> Outcome:
+    """The longest stream, with the shortest mixed into it with probability `share` (rho of paper section 5.1).
+
+    It is mixed into consecutive frames at a random place; the paper gives no distribution of the mixing weight, ours
+    is even, mixup's at alpha 1.
+    """
+    longest, shortest = max(streams), min(streams)
+    clips = streams[longest]
+    if rng.random() < share:
+        first, weight = int(rng.integers(longest - shortest + 1)), float(rng.random())
+        clips = clips.clone()
+        clips[:, first : first + shortest].lerp_(streams[shortest], weight)
+    return labels_alone(model, {longest: clips}, labels, backward)
+
+
+def _require(rng: np.random.Generator | None) -> np.random.Generator:
+    if rng is None:
+        raise ValueError("this method draws what a step shows: it needs an rng")
+    return rng
+
+
+def _distilling(**how: bool) -> Callable[[Settings], Method]:
+    return lambda settings: partial(temporal_distillation, weight=settings.distillation, **how)
+
+
+METHODS: dict[str, Callable[[Settings], Method]] = {
+    "ffn": _distilling(),
+    "ffn-labels": _distilling(label_every_stream=True),
+    "ffn-sampled": _distilling(sampled=True),
+    "ffn-labels-sampled": _distilling(label_every_stream=True, sampled=True),
+    "labels": lambda settings: labels_alone,
+    "single": lambda settings: labels_alone,
+    "proportional": lambda settings: partial(proportional_sampling, share=settings.share),
+    "mixed": lambda settings: partial(mixed_sampling, share=settings.share),
+}

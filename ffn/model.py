@@ -95,6 +95,7 @@ def create_model(
     shift: bool = True,
     private_norms: bool = True,
     alteration: bool = True,
+    sharing: bool = True,
     **timm_kwargs: Any,
 ) -> FrameFlexible:
     """A frame-flexible network on one of timm's image classifiers or of the paper's networks (`ffn.list_models()`).
@@ -108,7 +109,8 @@ def create_model(
     Args:
         frames: trained frame counts, increasing; the longest one teaches.
         pretrained: start from timm's weights; every branch starts from the same norms.
-        shift, private_norms, alteration: leave a part out, for ablations.
+        shift, private_norms, alteration, sharing: leave a part out, for ablations; without sharing every branch is a
+            network of its own.
         timm_kwargs: passed to `timm.create_model`, e.g. `drop_rate=0.5`.
 
     Raises:
@@ -117,7 +119,7 @@ def create_model(
     """
     frames = check_frames(frames)
     branches = frames if len(frames) > 1 else ()
-    altered = branches if alteration else ()
+    altered = branches if alteration and sharing else ()
     if architecture in ARCHITECTURES:
         build = ARCHITECTURES[architecture]
         network = build(altered, num_classes=num_classes, pretrained=pretrained, **timm_kwargs)
@@ -125,7 +127,9 @@ def create_model(
         backbone = _timm_classifier(architecture, pretrained=pretrained, num_classes=num_classes, **timm_kwargs)
         _insert(backbone, entries(backbone, _images(backbone, 2, timm_kwargs)), altered, shift=shift)
         network = FrameAverage(backbone)
-    if private_norms and branches and not replace(network, is_norm, lambda norm: Switchable(norm, branches)):
+    if branches and not sharing:
+        network = Switchable(network, branches)
+    elif private_norms and branches and not replace(network, is_norm, lambda norm: Switchable(norm, branches)):
         raise ValueError(f"{architecture} has no norms to make private; pass private_norms=False to go without")
     config = {
         "architecture": architecture,
@@ -134,6 +138,7 @@ def create_model(
         "shift": shift,
         "private_norms": private_norms,
         "alteration": alteration,
+        **({} if sharing else {"sharing": False}),
         "timm_kwargs": timm_kwargs,
     }
     return FrameFlexible(network, frames, config=config)
@@ -163,6 +168,41 @@ def _insert(backbone: nn.Module, places: Sequence[Entry], altered: Sequence[int]
         return TemporalShift(inner, dim=entry.dim, prefix=prefix, after=after) if shift else inner
 
     replace(backbone, lambda module: module in found, wrap)
+
+
+@torch.no_grad()
+def start_from(model: FrameFlexible, source: FrameFlexible) -> None:
+    """Copies the weights of `source` into every branch of `model`, of the branch trained nearest to each.
+
+    Both are of one architecture. The gains of `model` stay, and its classifier where `source` knows other classes.
+
+    Raises:
+        ValueError: when the networks have other layers, or layers of other shapes.
+    """
+    for branch in model.frames:
+        own = _without_gains(model.network, branch).state_dict(keep_vars=True)
+        others = _without_gains(source.network, nearest(branch, source.frames)).state_dict(keep_vars=True)
+        if own.keys() != others.keys():
+            raise ValueError(
+                f"a {source.config['architecture']} has other layers than a {model.config['architecture']}; "
+                "start from a network of the same architecture"
+            )
+        for name, tensor in own.items():
+            if tensor.shape == others[name].shape:
+                tensor.copy_(others[name])
+            elif model.config["num_classes"] == source.config["num_classes"] or len(tensor) != model.config["num_classes"]:
+                raise ValueError(f"{name} is {tuple(tensor.shape)} here and {tuple(others[name].shape)} in the network to start from")
+
+
+def _without_gains(network: nn.Module, branch: int) -> nn.Module:
+    """The layers that `branch` runs through, as they were before anything was added to them but the shift."""
+
+    def plain(module: nn.Module) -> nn.Module | None:
+        if isinstance(module, Switchable):
+            return module.at(branch, branch)
+        return module.original if isinstance(module, ResidualAdapter) else None
+
+    return swapped(network, plain)
 
 
 def fixed_size(model: FrameFlexible) -> int | None:

@@ -1,0 +1,71 @@
+"""Optimisers and learning rate schedules: which parameters decay, how fast each learns, and when."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from math import cos, pi
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from ffn.layers import ResidualAdapter
+
+if TYPE_CHECKING:
+    from ffn.training import Training
+
+OPTIMISERS = ("adamw", "sgd")
+SCHEDULES = ("onecycle", "cosine", "step")
+
+
+def optimiser(model: nn.Module, training: "Training") -> torch.optim.Optimizer:
+    """AdamW or SGD over groups of parameters that share decay and speed.
+
+    Norms, biases and gains (one dimension) do not decay, unless `decay_gains`. The classifier's weight learns
+    `head_rate` times as fast as the rest and its bias twice that, where `head_rate` is not 1.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    gains = {id(gain) for module in _adapters(model) for gain in module.by_frames.values()}
+    heads = {id(parameter) for head in _heads(model) for parameter in head.parameters()}
+    for parameter in (p for p in model.parameters() if p.requires_grad):
+        decays = parameter.ndim > 1 or (training.decay_gains and id(parameter) in gains)
+        rate = training.head_rate if id(parameter) in heads else 1.0
+        if rate != 1 and parameter.ndim == 1:
+            rate *= 2
+        groups.setdefault((training.weight_decay if decays else 0.0, rate), []).append(parameter)
+    settings: list[dict[str, Any]] = [
+        {"params": parameters, "weight_decay": decay, "lr": training.learning_rate * rate}
+        for (decay, rate), parameters in groups.items()
+    ]
+    if training.optimiser == "sgd":
+        return torch.optim.SGD(settings, momentum=training.momentum, nesterov=training.nesterov)
+    return torch.optim.AdamW(settings)
+
+
+def _adapters(model: nn.Module) -> Iterator[ResidualAdapter]:
+    return (module for module in model.modules() if isinstance(module, ResidualAdapter))
+
+
+def _heads(model: nn.Module) -> list[nn.Linear]:
+    """The layers that give the logits."""
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return [layer for layer in linear if layer.out_features == linear[-1].out_features]
+
+
+def schedule(optimiser: torch.optim.Optimizer, training: "Training", steps: int) -> LRScheduler:
+    """The learning rate over `steps` steps in all; call its `step` after each."""
+    if training.schedule == "onecycle":
+        peaks = [group["lr"] for group in optimiser.param_groups]
+        return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=training.warmup)
+    return LambdaLR(optimiser, lambda step: rate(training, min(1.0, step / steps)))
+
+
+def rate(training: "Training", progress: float) -> float:
+    """The share of the peak learning rate after a share `progress` of all steps: linear warm-up, then the schedule."""
+    if progress < training.warmup:
+        start = training.warmup_rate
+        return start + (1 - start) * progress / training.warmup
+    if training.schedule == "step":
+        return training.decay ** bisect_right(training.milestones, progress * training.epochs)
+    rest = (progress - training.warmup) / (1 - training.warmup)
+    return training.final_rate + (1 - training.final_rate) * (1 + cos(pi * rest)) / 2
