@@ -187,7 +187,8 @@ def test_prepare_resumes(prepared):
 def test_processes_do_not_run_the_main_script_again(tmp_path):
     library = Path(videos.__file__).parents[1]
     shutil.copytree(library / "moving_shapes", tmp_path / "ffn" / "moving_shapes")
-    shutil.copy(library / "files.py", tmp_path / "ffn")
+    for module in ("files.py", "processes.py"):
+        shutil.copy(library / module, tmp_path / "ffn")
     (tmp_path / "ffn" / "__init__.py").touch()  # an empty one: the processes need not wait for torch
     script = tmp_path / "no_guard.py"
     script.write_text(

@@ -1,16 +1,9 @@
 """The data set on disk: H.264 files and a manifest per split, rendered in parallel, whatever is missing."""
 
 import csv
-import os
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
-from types import ModuleType
 from typing import NamedTuple
 
 import av
@@ -20,6 +13,7 @@ from ffn.files import cache_folder, replacing, write_csv
 from ffn.moving_shapes.clips import MIDDLE, frames_sha256, render
 from ffn.moving_shapes.motions import CLASSES
 from ffn.moving_shapes.raster import FPS, SIZE
+from ffn.processes import parallel
 
 VERSION = "v1"  # names the folder: change it whenever a seed would render other frames
 
@@ -107,25 +101,12 @@ def make(clips: list[Clip], workers: int, progress: Callable[[int, int], object]
     """Render the clips that are missing; the frames_sha256 of all."""
     found = ((clip, read_comment(clip.folder / clip.path)) for clip in clips)
     hashes = {clip: comment for clip, comment in found if comment}
-    for clip, digest in render_all([clip for clip in clips if clip not in hashes], workers):
+    missing = [clip for clip in clips if clip not in hashes]
+    for clip, digest in parallel(render_to_file, missing, workers):
         hashes[clip] = digest
         if progress:
             progress(len(hashes), len(clips))
     return hashes
-
-
-def render_all(clips: list[Clip], workers: int) -> Iterator[tuple[Clip, str]]:
-    """Render clips in parallel, in any order; a few are faster rendered here than by processes yet to start."""
-    if workers <= 1 or len(clips) < 32:
-        yield from map(render_to_file, clips)
-        return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
-    try:
-        with anonymous_main():
-            futures = [pool.submit(render_to_file, clip) for clip in clips]
-        yield from (future.result() for future in as_completed(futures))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def render_to_file(clip: Clip) -> tuple[Clip, str]:
@@ -133,33 +114,6 @@ def render_to_file(clip: Clip) -> tuple[Clip, str]:
     digest = frames_sha256(frames)
     encode(frames, clip.folder / clip.path, comment=digest)
     return clip, digest
-
-
-def end_with_parent() -> None:
-    """Let this process end when its parent is killed, instead of waiting for work for ever."""
-    parent = parent_process()
-
-    def watch() -> None:
-        if parent:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def anonymous_main() -> Iterator[None]:
-    """Let processes start without the main script.
-
-    A spawned process first runs the script its parent runs: a Streamlit page, or one that calls `prepare`
-    without `if __name__ == "__main__"`, would run all over again.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def encode(frames: np.ndarray, path: Path, comment: str) -> None:
