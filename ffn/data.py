@@ -1,15 +1,14 @@
-"""Clips: labelled videos from a folder or a manifest, sampled at several frame counts from one decode.
+"""Clips: labelled videos of a folder, manifest or list, sampled at several frame counts from one decode.
 
 Shapes: B clips, T frames, U distinct frames of a video, H height, W width.
 """
 
-import csv
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,15 +16,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ffn.checkpoint import preprocessing as of_card
+from ffn.lists import DataError, class_number, read_list
+from ffn.pixels import Pixels, Progress, fits, remembered
 from ffn.sampling import stream_indices
 from ffn.transforms import Preprocessing
-from ffn.video import UnreadableVideoError, Video
-
-SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg")
-
-
-class DataError(ValueError):
-    """A folder, manifest or label that cannot be used, with the way out."""
+from ffn.video import UnreadableVideoError, open_video
 
 
 @dataclass(frozen=True)
@@ -78,13 +73,16 @@ class Batch:
 class Clips(Dataset[Sample | Unreadable]):
     """Labelled videos as clips of every count in `frames`, each video decoded once.
 
-    `source` is a folder of `class/video.mp4` files, or a CSV manifest with columns `path` (relative to the manifest)
-    and `label` (a class name). Frames are segment centres and the centre crop; with a `seed` they are drawn at random,
+    `source` is a folder of `class/video.mp4` files or of `class/clip/*.jpg`, extracted frames; a CSV manifest with
+    columns `path` (relative to the manifest) and `label` (a class name); or a list, TSN's or of videos (`ffn.lists`).
+    Frames are segment centres and the centre crop; with a `seed` they are drawn at random,
     anew for every `epoch`, one crop and flip for all streams of a video.
 
     Args:
-        classes: names in the order of the network's outputs; by default those of the data, sorted.
-        cache: keep every video's resized frames in memory after the first decode.
+        classes: names in the order of the network's outputs; by default those of `classes.txt` beside a manifest or
+            list, or else of the data, sorted.
+        cache: decode every video once, when the first is asked for or `remember` is called, into a file of resized
+            frames that all processes share; "auto" where that takes at most 4 GiB.
 
     Raises:
         DataError: when there is no such source, no video in it, or a label outside `classes`.
@@ -99,28 +97,29 @@ class Clips(Dataset[Sample | Unreadable]):
         classes: Sequence[str] | None = None,
         seed: int | None = None,
         flip: bool = False,
-        cache: bool = False,
+        cache: bool | Literal["auto"] = False,
     ) -> None:
         self.source = Path(source).expanduser()
         self.frames = tuple(frames)
         self.preprocessing = preprocessing
-        self.videos = list_videos(self.source)
-        self.classes = tuple(classes or sorted({label for _, label, _ in self.videos}))
-        self.labels = self._number(self.classes)
+        listing = read_list(self.source)
+        self.videos = listing.records
+        self.classes = tuple(classes or listing.classes)
+        self.labels = self._number("the network" if classes else "classes.txt")
         self.seed, self.flip, self.epoch = seed, flip, 0
-        self._cache: dict[int, Tensor] | None = {} if cache else None
+        self.cache = cache
+        self._pixels: Pixels | None = None
 
-    def _number(self, classes: tuple[str, ...]) -> list[int]:
-        number = {name: i for i, name in enumerate(classes)}
-        unknown = sorted({label for _, label, _ in self.videos} - number.keys())
+    def _number(self, owner: str) -> list[int]:
+        numbers = {label: class_number(label, self.classes) for label in {video.label for video in self.videos}}
+        unknown = sorted(label for label, number in numbers.items() if number is None)
         if unknown:
             raise DataError(
-                f"{self.source} has {len(unknown)} labels that the network's {len(classes)} classes lack "
-                f"({', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''}; its classes are "
-                f"{', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''}); "
+                f"{self.source} has {len(unknown)} labels that {owner}'s {len(self.classes)} classes lack "
+                f"({_some(unknown)}; its classes are {_some(self.classes)}); "
                 "use data with these classes, or a checkpoint trained on this data"
             )
-        return [number[label] for _, label, _ in self.videos]
+        return [number for video in self.videos if (number := numbers[video.label]) is not None]
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -135,24 +134,37 @@ class Clips(Dataset[Sample | Unreadable]):
         return Sample(index, self.labels[index], images, places)
 
     def _images(self, index: int, rng: np.random.Generator | None) -> tuple[Tensor, list[np.ndarray]]:
-        if self._cache is not None:
-            everything = self._remembered(index)
-            wanted, places = stream_indices(len(everything), self.frames, rng)
-            return everything[wanted], places
-        video = Video(self.path(index))
+        self.remember()
+        kept = None if self._pixels is None else self._pixels[index]
+        if kept is not None:
+            wanted, places = stream_indices(len(kept), self.frames, rng)
+            return torch.from_numpy(kept[wanted]), places
+        record = self.videos[index]
+        video = open_video(record.path, record.num_frames, record.template)
         wanted, places = stream_indices(len(video), self.frames, rng)
         return self.preprocessing.shrink(video.frames(wanted)), places
 
-    def _remembered(self, index: int) -> Tensor:
-        assert self._cache is not None
-        if index not in self._cache:
-            video = Video(self.path(index))
-            self._cache[index] = self.preprocessing.shrink(video.frames(range(len(video))))
-        return self._cache[index]
+    def remember(self, *, workers: int = 0, progress: Progress | None = None) -> None:
+        """Decodes all videos into the cache by several processes, where one is wanted and not yet there.
+
+        Without this call the first clip that is asked for does it, in one process. `progress` is called with (steps
+        done, steps in all).
+
+        Raises:
+            OSError: when the disk is too full for the cache, with the bytes that are needed and free.
+        """
+        if self._pixels is not None or not self.cache:
+            return
+        if self.cache == "auto" and not fits(self.videos, self.preprocessing):
+            self.cache = False
+            return
+        self._pixels = remembered(
+            self.videos, self.preprocessing, contents=self._contents, workers=workers, progress=progress
+        )
 
     def path(self, index: int) -> Path:
-        """The file of one video."""
-        return self.videos[index][0]
+        """The file of one video, or the folder of its frames."""
+        return self.videos[index].path
 
     def collate(self, items: Sequence[Sample | Unreadable]) -> Batch:
         """A `Batch` of what could be read, with the names of what could not."""
@@ -181,48 +193,17 @@ class Clips(Dataset[Sample | Unreadable]):
         Where the manifest has the hash of the frames before encoding (the embedded data) that stands for the video,
         elsewhere its size and its first and last 64 KiB do.
         """
-        lines = sorted(f"{label} {content or _fingerprint(path)}" for path, label, content in self.videos)
+        pairs = zip(self.videos, self._contents, strict=True)
+        lines = sorted(f"{video.label} {content}" for video, content in pairs)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
-
-def list_videos(source: Path) -> list[tuple[Path, str, str]]:
-    """Path, label and content hash ("" if unknown) of every video of a folder or manifest, sorted by path."""
-    if source.is_dir():
-        found = [p for p in sorted(source.glob("*/*")) if p.suffix.lower() in SUFFIXES]
-        videos = [(path, path.parent.name, "") for path in found]
-        empty = f"{source} holds no videos: expected files like {source.name}/class_name/video.mp4"
-    elif source.is_file():
-        videos = _read_manifest(source)
-        empty = f"the manifest {source} lists no videos"
-    else:
-        raise DataError(f"no such folder or manifest: {source}")
-    if not videos:
-        raise DataError(empty)
-    return videos
+    @cached_property
+    def _contents(self) -> list[str]:
+        return [video.fingerprint() for video in self.videos]
 
 
-def _read_manifest(source: Path) -> list[tuple[Path, str, str]]:
-    try:
-        with source.open(newline="", encoding="utf-8-sig") as file:  # a spreadsheet may add a mark
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error):
-        raise DataError(f"{source} is not a CSV text file; a manifest has the columns path and label") from None
-    videos = []
-    for line, row in enumerate(rows, start=2):
-        if not row.get("path") or not row.get("label"):
-            raise DataError(f"{source}, line {line}: a manifest needs the columns path and label in every line")
-        videos.append((source.parent / row["path"], row["label"], row.get("frames_sha256") or ""))
-    return videos
-
-
-def _fingerprint(path: Path, edge: int = 2**16) -> str:
-    if not path.is_file():
-        return "missing"
-    with path.open("rb") as file:
-        head = file.read(edge)
-        size = file.seek(0, 2)
-        file.seek(max(len(head), size - edge))
-        return hashlib.sha256(b"%d %b %b" % (size, head, file.read())).hexdigest()
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def clips_for(card: Mapping[str, Any], source: str | Path, frames: Sequence[int]) -> Clips:

@@ -1,5 +1,7 @@
-"""Decoding. Nothing else in the project opens a video."""
+"""Decoding. Nothing else in the project opens a video, or the images that were extracted from one."""
 
+import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 
 import av
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 try:
     import decord
@@ -17,7 +20,8 @@ else:
 
 DECORD_ERRORS = (RuntimeError, IndexError, *((decord.DECORDError,) if decord else ()))
 
-
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+TEMPLATE = re.compile(r"(?P<before>[^{}]*)\{:(?:0\d+)?d\}(?P<after>[^{}]*)")  # of the names of extracted frames
 SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # by FFmpeg's names; elsewhere decord's seeks go astray
 
 
@@ -86,6 +90,86 @@ class Video:
                 if index >= indices[-1]:
                     break
         return np.stack(frames) if frames else np.empty((0, 0, 0, 3), np.uint8)
+
+
+class Frames:
+    """A folder of extracted frames, read like a `Video`.
+
+    Files are numbered from 1, as in TSN's lists; from 0 where there is a file 0 and none with the number `num_frames`.
+
+    Args:
+        num_frames: as a list says; by default what the folder holds.
+        template: of the file names, such as "{:05d}.jpg"; by default what the folder shows.
+
+    Raises:
+        UnreadableVideoError: when the folder or a frame is missing, or an image cannot be decoded.
+    """
+
+    def __init__(self, path: str | Path, num_frames: int | None = None, template: str = "") -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise UnreadableVideoError(f"{self.path}: no such folder of frames")
+        names = set(os.listdir(self.path))
+        self.template = template or template_of(names)
+        there = count_frames(names, self.template)
+        if not there:
+            raise UnreadableVideoError(f"{self.path}: holds no frames like {self.template or '00001.jpg'}")
+        self._length = num_frames or there
+        name = self.template.format
+        self._first = 0 if name(0) in names and name(self._length) not in names else 1
+        if self._length > there:
+            raise UnreadableVideoError(f"{self.path}: holds {there} frames, not {self._length} as its list says")
+
+    def __len__(self) -> int:
+        return self._length
+
+    def frames(self, indices: Iterable[int]) -> np.ndarray:
+        """RGB frames (N, H, W, 3), uint8, at `indices`."""
+        images = [self._image(int(index)) for index in indices]
+        sizes = {image.shape[:2] for image in images}
+        if len(sizes) > 1:
+            raise UnreadableVideoError(f"{self.path}: its frames have several sizes, {sorted(sizes)} pixels")
+        return np.stack(images) if images else np.empty((0, 0, 0, 3), np.uint8)
+
+    def _image(self, index: int) -> np.ndarray:
+        path = self.path / self.template.format(self._first + index)
+        try:
+            with Image.open(path) as image:
+                return np.asarray(image.convert("RGB"))
+        except FileNotFoundError:
+            raise UnreadableVideoError(f"{path}: no such frame") from None
+        except UnidentifiedImageError:
+            raise UnreadableVideoError(f"{path}: is no image") from None
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UnreadableVideoError(f"{path}: {_reason(error)}") from None
+
+
+def open_video(path: Path, num_frames: int | None = None, template: str = "") -> "Video | Frames":
+    """The reader of a video file or of a folder of extracted frames.
+
+    Raises:
+        UnreadableVideoError: when there is nothing to read.
+    """
+    return Frames(path, num_frames, template) if template or path.is_dir() else Video(path)
+
+
+def is_clip_folder(path: Path) -> bool:
+    """Whether this is a folder with images in it."""
+    return path.is_dir() and any(name.lower().endswith(IMAGES) for name in os.listdir(path))
+
+
+def template_of(names: Iterable[str]) -> str:
+    """The template that the names of numbered images follow, such as "{:05d}.jpg"; "" if there are none."""
+    images = min((n for n in names if n.lower().endswith(IMAGES) and not n.startswith(".")), default="")
+    match = re.fullmatch(r"([^{}]*?)(\d+)(\.\w+)", images)
+    return f"{match[1]}{{:0{len(match[2])}d}}{match[3]}" if match else ""
+
+
+def count_frames(names: Iterable[str], template: str) -> int:
+    """How many of the names follow a template."""
+    match = TEMPLATE.fullmatch(template)
+    numbered = re.compile(rf"{re.escape(match['before'])}\d+{re.escape(match['after'])}") if match else None
+    return sum(bool(numbered.fullmatch(name)) for name in names) if numbered else 0
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,29 @@
 """Clips: who is in the data, which pixels they show, and what happens to the broken ones."""
 
 import csv
+import pickle
 import shutil
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from conftest import counting_frames, shown_index, write_video
+from test_lists import write_frames
 
-from ffn import Clips, Preprocessing, data
+from ffn import Clips, Preprocessing, data, video
 from ffn.data import Batch, DataError, Unreadable
 
 RAW = Preprocessing(resize=48, crop=48, mean=(0, 0, 0), std=(1, 1, 1))
 SMALL = Preprocessing(resize=36, crop=32)
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(monkeypatch, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("FFN_CACHE", str(folder))
+    return folder
 
 
 def clips_of(source, frames=(4, 8), preprocessing=RAW, **kwargs) -> Clips:
@@ -140,7 +151,7 @@ def test_a_batch_of_broken_videos_is_empty(tmp_path):
 def test_all_streams_of_a_video_come_from_one_decode(folder, monkeypatch, seed):
     opened, read = [], []
 
-    class Counting(data.Video):
+    class Counting(video.Video):
         def __init__(self, path):
             opened.append(path)
             super().__init__(path)
@@ -149,7 +160,7 @@ def test_all_streams_of_a_video_come_from_one_decode(folder, monkeypatch, seed):
             read.append(list(indices))
             return super().frames(indices)
 
-    monkeypatch.setattr(data, "Video", Counting)
+    monkeypatch.setattr(video, "Video", Counting)
     clips = clips_of(folder, (2, 4, 8), seed=seed)
     batch = only_batch(clips)
     for t in (2, 4, 8):
@@ -163,7 +174,7 @@ def test_all_streams_of_a_video_share_one_crop_and_flip(tmp_path):
     still = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), dtype=np.uint8).repeat(12, 0)
     for i in range(8):
         write_video(tmp_path / "a" / f"{i}.mp4", still, options={"crf": "1"})
-    batch = only_batch(clips_of(tmp_path, (2, 4, 8), Preprocessing(resize=64, crop=48), seed=0, flip=True))
+    batch = only_batch(clips_of(tmp_path, (2, 4, 8), Preprocessing(resize=64, crop=48), seed=0, augmentation=Augmentation(flip="on")))
     first = batch.stream(2)[:, :1]
     for t in (2, 4, 8):
         assert (batch.stream(t) - first).abs().mean() < 0.1
@@ -178,7 +189,7 @@ def pixels(clips: Clips, epoch: int = 0) -> torch.Tensor:
 
 def test_random_frames_follow_seed_and_epoch(folder):
     def draw(seed, epoch):
-        return pixels(clips_of(folder, (3,), SMALL, seed=seed, flip=True), epoch)
+        return pixels(clips_of(folder, (3,), SMALL, seed=seed, augmentation=Augmentation(flip="on")), epoch)
 
     assert torch.equal(draw(1, 2), draw(1, 2))
     assert not torch.equal(draw(1, 2), draw(1, 3))
@@ -195,8 +206,170 @@ def test_remembering_changes_no_pixel(folder, seed):
 def test_remembered_videos_are_decoded_once(folder, monkeypatch):
     clips = clips_of(folder, cache=True)
     want = pixels(clips)
-    monkeypatch.setattr(data, "Video", None)
+    monkeypatch.setattr(video, "Video", None)
     assert torch.equal(pixels(clips), want)
+
+
+def cached_files(folder):
+    return sorted((folder / "pixels").glob("*.pixels"))
+
+
+def test_what_is_remembered_serves_every_crop_order_and_process(folder, cache_folder, monkeypatch):
+    want = pixels(clips_of(folder, (2, 5), SMALL))
+    clips_of(folder, preprocessing=SMALL, cache=True).remember()
+    (file,) = cached_files(cache_folder)
+    monkeypatch.setattr(video, "Video", None)
+    clips = clips_of(folder, (2, 5), SMALL, cache=True)
+    assert torch.equal(pixels(clips), want)
+    assert torch.equal(pixels(pickle.loads(pickle.dumps(clips))), want)
+    assert len(pickle.dumps(clips)) < 10_000
+    for workers in (0, 2):
+        batch = only_batch(clips, workers=workers)
+        assert torch.equal(torch.cat([batch.stream(t) for t in (2, 5)], dim=1), want)
+    assert cached_files(cache_folder) == [file]
+
+
+def test_the_cache_holds_every_resized_frame_and_little_else(folder, cache_folder):
+    clips_of(folder, preprocessing=SMALL, cache=True).remember()
+    (file,) = cached_files(cache_folder)
+    assert 0 <= file.stat().st_size - 4 * 12 * 3 * 36 * 36 < 500
+
+
+def test_other_pixels_or_another_order_are_remembered_apart(folder, cache_folder):
+    rows = [("a/0.mp4", "a"), ("b/1.mp4", "b")]
+    for order in (rows, rows[::-1]):
+        source = manifest(folder, order)
+        want = pixels(clips_of(source, preprocessing=SMALL))
+        assert torch.equal(pixels(clips_of(source, preprocessing=SMALL, cache=True)), want)
+    clips_of(source, cache=True).remember()
+    shutil.copy(folder / "a" / "1.mp4", folder / "a" / "0.mp4")
+    assert torch.equal(
+        pixels(clips_of(source, preprocessing=SMALL, cache=True)), pixels(clips_of(source, preprocessing=SMALL))
+    )
+    assert len(cached_files(cache_folder)) == 4
+
+
+def test_videos_of_several_lengths_and_sizes_are_remembered(tmp_path):
+    rng = np.random.default_rng(0)
+    for i, shape in enumerate([(5, 64, 80), (9, 96, 64), (1, 48, 48)]):
+        write_video(tmp_path / "a" / f"{i}.mp4", rng.integers(0, 255, (*shape, 3), dtype=np.uint8))
+    write_frames(tmp_path / "b" / "clip", rng.integers(0, 255, (7, 50, 70, 3), dtype=np.uint8))
+    for seed in (None, 1):
+        plain, cached = (clips_of(tmp_path, (1, 4, 8), SMALL, seed=seed, cache=cache) for cache in (False, True))
+        assert torch.equal(pixels(plain), pixels(cached))
+
+
+def test_broken_videos_are_not_remembered_but_named_as_ever(folder):
+    (folder / "a" / "0.mp4").write_bytes(b"")
+    rows = [("a/0.mp4", "a"), ("gone.mp4", "a"), ("b/1.mp4", "b")]
+    plain, cached = (only_batch(clips_of(manifest(folder, rows), cache=cache)) for cache in (False, True))
+    assert plain.unreadable == cached.unreadable
+    assert [item.index for item in cached.unreadable] == [0, 1]
+    assert cached.indices == [2]
+
+
+def test_several_processes_remember_in_parallel_and_say_how_far_they_are(folder, cache_folder):
+    for i in range(2, 20):
+        for label in "ab":
+            shutil.copy(folder / label / "0.mp4", folder / label / f"{i}.mp4")
+    clips, steps = clips_of(folder, preprocessing=SMALL, cache=True), []
+    clips.remember(workers=2, progress=lambda *step: steps.append(step))
+    assert steps == [(i, 80) for i in range(1, 81)]
+    assert torch.equal(pixels(clips), pixels(clips_of(folder, preprocessing=SMALL)))
+
+
+def test_loading_processes_that_start_at_once_build_one_cache(folder, cache_folder):
+    clips = clips_of(folder, preprocessing=SMALL, cache=True)
+    want = pixels(clips_of(folder, preprocessing=SMALL))
+    batches = list(clips.loader(2, workers=2))
+    assert torch.equal(torch.cat([torch.cat([b.stream(t) for t in (4, 8)], dim=1) for b in batches]), want)
+    assert len(cached_files(cache_folder)) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_an_interrupted_build_leaves_nothing_and_starts_anew(folder, cache_folder, error):
+    def stop(done, total):
+        if done == 6:  # of the 8 steps: pixels are being written
+            raise error
+
+    clips = clips_of(folder, preprocessing=SMALL, cache=True)
+    with pytest.raises(error):
+        clips.remember(progress=stop)
+    assert not [path for path in (cache_folder / "pixels").iterdir() if path.suffix != ".lock"]
+    assert torch.equal(pixels(clips), pixels(clips_of(folder, preprocessing=SMALL)))
+
+
+def test_what_a_killed_process_left_is_cleared_away(folder, cache_folder):
+    clips_of(folder, cache=True).remember()
+    (file,) = cached_files(cache_folder)
+    file.rename(file.with_name(f".1-2.{file.name}"))
+    clips_of(folder, cache=True).remember()
+    assert [path for path in file.parent.iterdir() if path.suffix != ".lock"] == [file]
+
+
+def test_a_full_disk_is_told_before_anything_is_written(folder, cache_folder, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    needed = f"{4 * 12 * 3 * 48 * 48:,}"
+    with pytest.raises(OSError, match=rf"4 videos take {needed} bytes in .*pixels, where 1,000 are free; make room"):
+        clips_of(folder, cache=True).remember()
+    assert not cached_files(cache_folder)
+
+
+@pytest.mark.parametrize(
+    ("limit", "free", "kept"), [(500_000, 10**9, True), (10_000, 10**9, False), (500_000, 9, False)]
+)
+def test_small_sets_are_remembered_by_themselves(folder, cache_folder, monkeypatch, limit, free, kept):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr(data, "fits", partial(data.fits, limit=limit))
+    clips = clips_of(folder, cache="auto")
+    assert torch.equal(pixels(clips), pixels(clips_of(folder)))
+    assert bool(cached_files(cache_folder)) == kept
+
+
+@pytest.mark.parametrize("cache", [False, True])
+@pytest.mark.parametrize(
+    ("first", "num_frames", "want"), [(1, 24, [3, 9, 15, 21]), (0, 24, [3, 9, 15, 21]), (1, 8, [1, 3, 5, 7])]
+)
+def test_extracted_frames_are_clips_too(tmp_path, first, num_frames, want, cache):
+    write_frames(tmp_path / "clip", counting_frames(24), "img_{:05d}.jpg", first)
+    (tmp_path / "list.txt").write_text(f"clip {num_frames} 0\n")
+    clip = only_batch(clips_of(tmp_path / "list.txt", (4,), cache=cache)).stream(4)[0]
+    assert shown_index(255 * clip) == want
+
+
+def test_extracted_frames_that_are_missing_or_broken_are_named(tmp_path):
+    for name in ("cut", "gap", "short", "none"):
+        write_frames(tmp_path / name, np.random.default_rng(0).integers(0, 255, (8, 48, 48, 3), dtype=np.uint8))
+    (tmp_path / "cut" / "00004.jpg").write_bytes((tmp_path / "cut" / "00004.jpg").read_bytes()[:900])
+    (tmp_path / "gap" / "00004.jpg").rename(tmp_path / "gap" / "00009.jpg")
+    for image in (tmp_path / "none").iterdir():
+        image.write_text("words")
+    (tmp_path / "list.txt").write_text(
+        "".join(f"{n} 8 0\n" for n in ("cut", "gap")) + "short 9 0\nnone 8 0\nlost 8 0\n"
+    )
+    reasons = [item.reason for item in only_batch(clips_of(tmp_path / "list.txt", (8,))).unreadable]
+    assert len(reasons) == 5
+    for reason, said in zip(
+        reasons,
+        (
+            "cut/00004.jpg: cannot be decoded",
+            "gap/00004.jpg: no such frame",
+            "short: holds 8 frames, not 9 as its list says",
+            "none/00001.jpg: is no image",
+            "lost: no such file",
+        ),
+        strict=True,
+    ):
+        assert said in reason
+
+
+def test_labels_out_of_range_are_named(folder):
+    (folder / "list.txt").write_text("a/0.mp4 0\nb/0.mp4 2\n")
+    (folder / "classes.txt").write_text("a\nb\n")
+    with pytest.raises(DataError, match=r"1 labels that classes.txt's 2 classes lack \(2; its classes are a, b\)"):
+        clips_of(folder / "list.txt")
+    (folder / "classes.txt").unlink()
+    assert clips_of(folder / "list.txt", classes=["x", "y", "z"]).labels == [0, 2]
 
 
 def order(clips: Clips, epoch: int, batch_size: int = 3) -> list[int]:
@@ -216,7 +389,7 @@ def test_the_order_follows_seed_and_epoch_and_drops_the_small_rest(folder):
 
 def test_other_processes_read_the_same(folder):
     (folder / "a" / "9.mp4").write_text("not a video")
-    clips = clips_of(folder, (2, 4), SMALL, seed=1, flip=True)
+    clips = clips_of(folder, (2, 4), SMALL, seed=1, augmentation=Augmentation(flip="on"))
     here, there = (list(clips.loader(2, workers=workers)) for workers in (0, 2))
     for one, other in zip(here, there, strict=True):
         assert one.indices == other.indices

@@ -1,0 +1,231 @@
+"""Which videos there are and what they show: folders, manifests and the usual lists, in one form.
+
+A folder        class/video.mp4, or class/clip/00001.jpg: extracted frames
+A manifest      CSV with the columns path, label and, where known, num_frames, template, frames_sha256
+A TSN list      `path num_frames label` per line
+A video list    `path label` per line
+Lists separate by spaces, commas or tabs; labels are numbers or names; paths are relative to the list.
+"""
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from os import fsencode
+from pathlib import Path
+
+from ffn.video import TEMPLATE, is_clip_folder
+
+SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg")
+CLASSES = "classes.txt"  # beside a manifest or list: the names of its classes, in the order of the network's outputs
+MOST_CLASSES = 100_000  # a number beyond that is no label
+
+_GAP = r"\s*[\s,]\s*"
+_VIDEO = rf".+?\.(?:{'|'.join(suffix[1:] for suffix in SUFFIXES)})"
+_LINES = tuple(  # what a line of a list may be, the surest first: paths and names may hold spaces
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(?P<path>{_VIDEO}){_GAP}(?P<num_frames>\d+){_GAP}(?P<label>-?\d+)",
+        rf"(?P<path>{_VIDEO}){_GAP}(?P<label>.+)",
+        rf"(?P<path>.+){_GAP}(?P<num_frames>\d+){_GAP}(?P<label>-?\d+)",
+        rf"(?P<path>.+?){_GAP}(?P<num_frames>\d+){_GAP}(?P<label>.+)",
+        rf"(?P<path>.+){_GAP}(?P<label>[^\s,]+)",
+    )
+)
+
+
+class DataError(ValueError):
+    """A folder, list or label that cannot be used, with the way out."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled video: a file, or a folder of extracted frames."""
+
+    path: Path
+    label: str
+    content: str = ""  # hash of the frames before encoding, "" if unknown
+    num_frames: int | None = None  # as the list says
+    template: str = ""  # of the names of extracted frames, such as "{:05d}.jpg"; "" for what the folder shows
+
+    def fingerprint(self) -> str:
+        """The hash of the frames before encoding, or else of the first and last 64 KiB and the size of what is there.
+
+        Of extracted frames it takes the names of all, and the first and last file.
+        """
+        if self.content or not self.path.is_dir():
+            return self.content or _fingerprint(self.path)
+        files = sorted(path for path in self.path.iterdir() if path.is_file())
+        parts = [path.name for path in files] + [_fingerprint(path) for path in files[:: max(1, len(files) - 1)]]
+        return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The videos of one source, in its order, and the names of their classes in the order of a network's outputs."""
+
+    records: list[Record]
+    classes: tuple[str, ...]
+
+
+def read_list(source: Path) -> Listing:
+    """The videos that a folder, manifest or list names.
+
+    The classes are those of `classes.txt` beside a list or manifest, else the labels: the names sorted, or all numbers
+    up to the highest.
+
+    Raises:
+        DataError: when there is no such source, or no video in it, or a line that cannot be understood.
+    """
+    if source.is_dir():
+        records, named = _of_folder(source), None
+        empty = f"{source} holds no videos: expected files like {source.name}/class_name/video.mp4"
+    elif source.is_file():
+        records, named = _of_file(source)
+        empty = f"the manifest {source} lists no videos"
+    else:
+        raise DataError(f"no such folder or manifest: {source}")
+    if not records:
+        raise DataError(empty)
+    beside = source.parent / CLASSES
+    if not source.is_dir() and beside.is_file():
+        return _with_names(records, read_classes(beside))
+    return Listing(records, named or tuple(sorted({record.label for record in records})))
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """The class names of a text file, one a line, in the order of the network's outputs."""
+    names = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
+    if not names or len(set(names)) < len(names):
+        raise DataError(
+            f"{path} must name every class once, one a line; it has {len(names)} lines, {len(set(names))} names"
+        )
+    return names
+
+
+def class_number(label: str, classes: Sequence[str]) -> int | None:
+    """The place of a label among the classes, by name or else by number; None if it has none."""
+    if label in classes:
+        return classes.index(label)
+    return int(label) if label.isdecimal() and int(label) < len(classes) else None
+
+
+def read_text(path: Path, kind: str = "text") -> str:
+    """The content of a text file.
+
+    Raises:
+        DataError: when it is not UTF-8, with the line and the byte.
+    """
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")  # a spreadsheet may add a mark
+    except UnicodeDecodeError as error:
+        place = error.start + len(content) - len(error.object)  # which lacks the mark
+        line = content.count(b"\n", 0, place) + 1
+        raise DataError(
+            f"{path} is not a {kind} file in UTF-8: byte {place}, 0x{content[place]:02x} in line {line}, is not; "
+            "save it as UTF-8"
+        ) from None
+
+
+def _of_folder(source: Path) -> list[Record]:
+    found = []
+    for path in sorted(source.glob("*/*")):
+        if (path.suffix.lower() in SUFFIXES and not path.is_dir()) or is_clip_folder(path):
+            found.append(Record(path, path.parent.name))
+    strange = [record.path for record in found if not _is_unicode(record.path)]
+    if strange:
+        raise DataError(
+            f"{source} has {len(strange)} videos whose names are not UTF-8, the first is {fsencode(strange[0])!r}; "
+            "rename them"
+        )
+    return found
+
+
+def _is_unicode(path: Path) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
+
+
+def _of_file(source: Path) -> tuple[list[Record], tuple[str, ...] | None]:
+    text = read_text(source, "text" if source.suffix == ".txt" else "CSV text")
+    first = text.lstrip().partition("\n")[0].strip()
+    if source.suffix == ".txt" or re.fullmatch(rf"{_VIDEO}{_GAP}.+", first, re.IGNORECASE):
+        records = list(_of_lines(source, text))
+        return records, _numbers(source, [record.label for record in records])
+    return list(_of_manifest(source, text)), None
+
+
+def _of_manifest(source: Path, text: str) -> Iterator[Record]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise DataError(
+            f"{source} is not a CSV text file ({error}); a manifest has the columns path and label"
+        ) from None
+    for line, row in enumerate(rows, start=2):
+        if not row.get("path") or not row.get("label"):
+            raise DataError(f"{source}, line {line}: a manifest needs the columns path and label in every line")
+        count, template = row.get("num_frames") or "", row.get("template") or ""
+        if template and not TEMPLATE.fullmatch(template):
+            raise DataError(f"{source}, line {line}: the template must be like {{:05d}}.jpg, got {template}")
+        yield Record(
+            path=source.parent / row["path"],
+            label=row["label"],
+            content=row.get("frames_sha256") or "",
+            num_frames=_count(source, line, count) if count else None,
+            template=template,
+        )
+
+
+def _of_lines(source: Path, text: str) -> Iterator[Record]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        match = next(filter(None, (pattern.fullmatch(line.strip()) for pattern in _LINES)), None)
+        if match is None:
+            raise DataError(
+                f"{source}, line {number}: expected `path label` or `path num_frames label`, got {line.strip()[:80]!r}"
+            )
+        count = match.groupdict().get("num_frames")
+        num_frames = _count(source, number, count) if count else None
+        yield Record(source.parent / match["path"], match["label"], num_frames=num_frames)
+
+
+def _count(source: Path, line: int, count: str) -> int:
+    if not count.isdecimal() or int(count) < 1:
+        raise DataError(f"{source}, line {line}: num_frames must be at least 1, got {count}")
+    return int(count)
+
+
+def _numbers(source: Path, labels: Sequence[str]) -> tuple[str, ...] | None:
+    """The classes of a list whose labels are numbers: all numbers up to the highest. None if they are names."""
+    numbers = {label for label in labels if re.fullmatch(r"-?\d+", label)}
+    if not numbers:
+        return None
+    names = sorted(set(labels) - numbers)
+    if names:
+        raise DataError(f"{source}: labels are numbers or names, not both as {min(numbers)} and {names[0]!r}")
+    lowest, highest = min(map(int, numbers)), max(map(int, numbers))
+    if lowest < 0 or highest >= MOST_CLASSES:
+        worst = lowest if lowest < 0 else highest
+        raise DataError(f"{source}: the label {worst} is out of range; labels count from 0, to below {MOST_CLASSES:,}")
+    return tuple(map(str, range(highest + 1)))
+
+
+def _with_names(records: Sequence[Record], classes: tuple[str, ...]) -> Listing:
+    """Labels that are numbers become names; those that are neither stay as they are, for who reads them to name."""
+    places = {label: class_number(label, classes) for label in {record.label for record in records}}
+    names = {label: label if place is None else classes[place] for label, place in places.items()}
+    return Listing([replace(record, label=names[record.label]) for record in records], classes)
+
+
+def _fingerprint(path: Path, edge: int = 2**16) -> str:
+    if not path.is_file():
+        return "missing"
+    with path.open("rb") as file:
+        head = file.read(edge)
+        size = file.seek(0, 2)
+        file.seek(max(len(head), size - edge))
+        return hashlib.sha256(b"%d %b %b" % (size, head, file.read())).hexdigest()
