@@ -1,11 +1,12 @@
 """The command line. The only place that parses arguments or prints."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
+from dataclasses import MISSING, astuple, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from tqdm import tqdm
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from ffn.divergence import Divergence
     from ffn.evaluation import Result
+    from ffn.experiment import Experiment
     from ffn.model import FrameFlexible
 
 Command = Callable[[argparse.Namespace], None]
@@ -21,7 +23,8 @@ Command = Callable[[argparse.Namespace], None]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; an error that the user can mend is one line on stderr and exit status 1."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(settings=arguments[:1] == ["train"]).parse_args(arguments)
     try:
         options.command(options)
     except (ValueError, OSError, FloatingPointError) as error:
@@ -33,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
+    """All commands; the `settings` of training come from its config, and with it torch."""
     parser = argparse.ArgumentParser(prog="ffn", description="Frame Flexible Networks.")
     commands = parser.add_subparsers(dest="name", required=True, metavar="command")
 
@@ -41,6 +45,19 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("checkpoint", type=Path)
     info.add_argument("--layers", type=int, default=5, help="how many layers to list, the most divergent first")
     info.set_defaults(command=_info)
+
+    train = commands.add_parser(
+        "train",
+        help="train a network; in several processes with `accelerate launch -m ffn train ...`",
+        description="Explicit settings come before those of the recipe, and these before the defaults.",
+    )
+    train.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
+    train.add_argument("--resume", action="store_true", help="go on with the run in the folder, if there is one")
+    train.add_argument("--recipe", help="settings of the paper, by name")
+    train.add_argument("--device", help="default: a GPU where there is one, else cpu")
+    if settings:
+        _add_settings(train)
+    train.set_defaults(command=_train)
 
     evaluate = commands.add_parser("eval", help="accuracy at any numbers of frames")
     evaluate.add_argument("--checkpoint", type=Path, required=True)
@@ -76,11 +93,74 @@ def _parser() -> argparse.ArgumentParser:
     data.set_defaults(command=_data)
 
     reproduce = commands.add_parser("reproduce", help="rerun an experiment behind a number in this repository")
-    reproduce.add_argument("experiment", choices=("demo",))
-    reproduce.add_argument("--only", help="one network of the experiment, by name")
-    reproduce.add_argument("--output", type=Path, help="where to (default: workbench/demo)")
+    reproduce.add_argument("experiment", choices=("demo", "tables"))
+    reproduce.add_argument("--only", nargs="+", help="networks of the demo, or tables, by name")
+    reproduce.add_argument("--output", type=Path, help="where to (default: workbench/demo, workbench/results)")
+    reproduce.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the tables")
+    reproduce.add_argument("--device", default="cpu", help="that trains the tables")
+    reproduce.add_argument("--show", action="store_true", help="print what is there, train nothing")
     reproduce.set_defaults(command=_reproduce)
     return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """One option for every field of a config; what is not given is absent."""
+    from ffn.experiment import Experiment
+
+    for setting in fields(Experiment):
+        how: dict[str, Any] = {"type": setting.type}
+        if setting.type is bool:
+            how = {"action": argparse.BooleanOptionalAction}
+        elif setting.type == dict[str, Any]:
+            how = {"type": json.loads, "metavar": "JSON"}
+        elif get_origin(setting.type) is tuple:
+            how = {"type": get_args(setting.type)[0], "nargs": "*"}
+        default = "" if setting.default is MISSING else f" (default: {_flat(setting.default) or 'none'})"
+        flag = f"--{setting.name.replace('_', '-')}"
+        parser.add_argument(flag, default=argparse.SUPPRESS, help=setting.metadata["why"] + default, **how)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from ffn.runs import run
+
+    experiment = _experiment(options)
+    device = _device(options.device or _best_device())
+    with _Progress(unit="clips") as progress:
+        for row in run(experiment, options.output, resume=options.resume, device=device, report=progress):
+            shown = [f"{t}: {row[f'val_{t}']:.2f}" for t in experiment.shown if f"val_{t}" in row]
+            validated = f"; validation top-1 % at frames {', '.join(shown)}" if shown else ""
+            losses = ", ".join(f"{t}: {row[f'loss_{t}']:.4f}" for t in experiment.shown)
+            tqdm.write(f"epoch {row['epoch']}/{experiment.epochs}: loss at frames {losses}{validated}", file=sys.stdout)
+    print(options.output)
+
+
+def _experiment(options: argparse.Namespace) -> "Experiment":
+    """The config that the options ask for: explicit ones, then the recipe's or those of the run that goes on."""
+    from ffn.experiment import Experiment
+    from ffn.recipes import RECIPES
+    from ffn.runs import CONFIG, read_config
+
+    given = {f.name: getattr(options, f.name) for f in fields(Experiment) if hasattr(options, f.name)}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    for name in ("data", "validation", "init"):
+        if given.get(name):
+            given[name] = str(Path(given[name]).expanduser().resolve())
+    if options.recipe and options.recipe not in RECIPES:
+        raise ValueError(f"there is no recipe {options.recipe!r}; there are {', '.join(RECIPES)}")
+    given = {**(RECIPES[options.recipe] if options.recipe else {}), **given}
+    if options.resume and (options.output / CONFIG).exists():
+        return replace(read_config(options.output), **given)
+    if not given.get("data"):
+        raise ValueError(
+            "--data must say which videos to train on: a folder of class/video files, a manifest or a list"
+        )
+    return Experiment(**given)
+
+
+def _best_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -195,27 +275,51 @@ def _data(options: argparse.Namespace) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> None:
+    {"demo": _reproduce_demo, "tables": _reproduce_tables}[options.experiment](options)
+
+
+def _reproduce_demo(options: argparse.Namespace) -> None:
     from ffn.reproduce import DEMO, demo, summary
 
     output = options.output or DEMO
-    with _Progress() as progress:
-        demo(output, only=options.only, report=progress)
+    if not options.show:
+        with _Progress() as progress:
+            demo(output, only=options.only or (), report=progress)
     rows = summary(output)
     print("top-1 on the test clips, %, by number of frames")
     print(_table(list(rows[0]), [list(row.values()) for row in rows]))
 
 
-class _Progress:
-    """A tqdm bar that starts anew when the work gets another name."""
+def _reproduce_tables(options: argparse.Namespace) -> None:
+    from ffn.results import RESULTS, TABLES, summary
 
-    def __init__(self) -> None:
+    output = options.output or RESULTS
+    wanted = options.only or list(TABLES)
+    if unknown := set(wanted) - TABLES.keys():
+        raise ValueError(f"there is no table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
+    if not options.show:
+        from ffn.tables import Reproduction
+
+        with _Progress(unit="clips") as progress:
+            Reproduction(output, device=options.device, report=progress).run(wanted, options.seeds)
+    for table in wanted:
+        if rows := summary(table, TABLES[table].counts, output):
+            print(f"\n{TABLES[table].title}: top-1 on moving_shapes, %, by number of frames; last what the paper has")
+            print(_table(list(rows[0]), [list(row.values()) for row in rows]))
+
+
+class _Progress:
+    """A tqdm bar that starts anew with other work."""
+
+    def __init__(self, unit: str = "it") -> None:
         self.bar = tqdm(disable=True)
-        self.name = ""
+        self.unit = unit
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        if name != self.name:
+        if self.bar.disable or total != self.bar.total or done < self.bar.n:
             self.bar.close()
-            self.name, self.bar = name, tqdm(total=total, desc=name)
+            self.bar = tqdm(total=total, initial=done, desc=name, unit=self.unit)
+        self.bar.set_description(name, refresh=False)
         self.bar.update(done - self.bar.n)
 
     def __enter__(self) -> "_Progress":

@@ -1,6 +1,8 @@
 """Files that are written whole or not at all."""
 
 import csv
+import errno
+import hashlib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +26,10 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OSError(f"the disk is full: {path} was not written, and what was there before is untouched") from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -34,3 +40,8 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def file_hash(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

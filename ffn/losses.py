@@ -9,7 +9,7 @@ Shapes: B clips, T frames, K classes.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch.nn.functional as F
@@ -130,7 +130,7 @@ def _require(rng: np.random.Generator | None) -> np.random.Generator:
     return rng
 
 
-def _distilling(**how: bool) -> Callable[[Settings], Method]:
+def _distilling(**how: Any) -> Callable[[Settings], Method]:
     return lambda settings: partial(temporal_distillation, weight=settings.distillation, **how)
 
 

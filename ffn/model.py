@@ -188,10 +188,14 @@ def start_from(model: FrameFlexible, source: FrameFlexible) -> None:
                 "start from a network of the same architecture"
             )
         for name, tensor in own.items():
-            if tensor.shape == others[name].shape:
-                tensor.copy_(others[name])
-            elif model.config["num_classes"] == source.config["num_classes"] or len(tensor) != model.config["num_classes"]:
-                raise ValueError(f"{name} is {tuple(tensor.shape)} here and {tuple(others[name].shape)} in the network to start from")
+            other = others[name]
+            is_head = len(tensor) == model.config["num_classes"] != source.config["num_classes"]
+            if tensor.shape == other.shape:
+                tensor.copy_(other)
+            elif not is_head:
+                raise ValueError(
+                    f"{name} is {tuple(tensor.shape)} here, {tuple(other.shape)} in the network to start from"
+                )
 
 
 def _without_gains(network: nn.Module, branch: int) -> nn.Module:

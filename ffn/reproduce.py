@@ -1,8 +1,7 @@
 """The experiments behind the numbers in this repository, each rerunnable by `ffn reproduce`."""
 
 import csv
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from ffn import moving_shapes
 from ffn.checkpoint import describe, load, read_card, save
 from ffn.data import Clips, clips_for
 from ffn.evaluation import evaluate
-from ffn.files import write_csv
+from ffn.files import file_hash, write_csv
 from ffn.model import FrameFlexible, create_model
 from ffn.training import Training, train
 from ffn.transforms import Preprocessing
@@ -58,7 +57,7 @@ def demo_model(frames: tuple[int, ...], seed: int = 0) -> FrameFlexible:
     return create_model(frames=frames, num_classes=len(moving_shapes.CLASSES), **BACKBONE)
 
 
-def demo(output: Path = DEMO, *, only: str | None = None, root: Path | None = None, report: Report) -> None:
+def demo(output: Path = DEMO, *, only: Sequence[str] = (), root: Path | None = None, report: Report) -> None:
     """Trains every bundled network on `moving_shapes` and records its test results beside it.
 
     A network whose file says that it was trained by the same recipe on the same data is not trained again, nor
@@ -67,9 +66,11 @@ def demo(output: Path = DEMO, *, only: str | None = None, root: Path | None = No
     Raises:
         ValueError: when there is no recipe called `only`.
     """
-    recipes = [recipe for recipe in RECIPES if only in (None, recipe.name)]
+    recipes = [recipe for recipe in RECIPES if not only or recipe.name in only]
     if not recipes:
-        raise ValueError(f"there is no recipe {only!r}; there are {', '.join(recipe.name for recipe in RECIPES)}")
+        raise ValueError(
+            f"there is no recipe {', '.join(only)}; there are {', '.join(recipe.name for recipe in RECIPES)}"
+        )
     manifests = {split: _prepared(split, root, report) for split in moving_shapes.SPLITS}
     for recipe in recipes:
         _reproduce(recipe, manifests, output, report)
@@ -129,11 +130,6 @@ def _train(
         "metrics": {f"val_top1_at_{r.num_frames}": round(100 * r.correct / r.clips, 2) for r in results},
     }
     return model, path, card
-
-
-def file_hash(path: Path) -> str:
-    """The first 16 hexadecimal digits of a file's SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def record(path: Path, manifest: Path, *, report: Report) -> None:

@@ -9,7 +9,8 @@ import ffn
 from ffn import moving_shapes
 from ffn.card import class_names
 from ffn.checkpoint import preprocessing
-from ffn.reproduce import DEMO, GRID, RECIPES, file_hash
+from ffn.files import file_hash
+from ffn.reproduce import DEMO, GRID, RECIPES
 
 NAMES = [recipe.name for recipe in RECIPES]
 

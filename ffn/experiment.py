@@ -1,0 +1,151 @@
+"""Everything that decides what a training run ends with, in one flat config."""
+
+import hashlib
+import json
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ffn.card import read_card
+from ffn.checkpoint import describe, load
+from ffn.data import Clips
+from ffn.files import file_hash
+from ffn.model import FrameFlexible, create_model, start_from
+from ffn.training import Training, setting
+from ffn.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
+
+PARTS = {"private-norm": "private_norms", "alteration": "alteration", "sharing": "sharing"}
+CACHE: dict[str, Any] = {"auto": "auto", "on": True, "off": False}
+# What tells where a run takes place, not what comes out of it.
+CIRCUMSTANCES = ("data", "validation", "cache", "workers", "seed")
+
+
+@dataclass(frozen=True)
+class Experiment(Training):
+    """Data, network, augmentation and training of one run."""
+
+    data: str = setting("", "videos to train on: a folder of class/video files, a manifest or a list")
+    validation: str = setting("", "videos that tell the best epoch, seen at every trained frame count")
+    architecture: str = setting("resnet50", "any of ffn.list_models()")
+    frames: tuple[int, ...] = setting((4, 8, 16), "the branches; one count makes an ordinary network")
+    without: tuple[str, ...] = setting((), f"parts to leave out: {', '.join(PARTS)} or distillation")
+    pretrained: bool = setting(False, "start from timm's weights")
+    init: str = setting("", "start from this checkpoint of the same architecture, every branch alike")
+    model_options: dict[str, Any] = field(
+        default_factory=dict, metadata={"why": 'further arguments of create_model, as JSON: {"drop_rate": 0.5}'}
+    )
+    resize: int = setting(256, "pixels of the short side")
+    crop: int = setting(224, "pixels of the square that the network sees")
+    mean: tuple[float, ...] = setting(IMAGENET_MEAN, "of pixel values in [0, 1]")
+    std: tuple[float, ...] = setting(IMAGENET_STD, "of pixel values in [0, 1]")
+    channel_order: str = setting("RGB", "RGB or BGR")
+    crop_kind: str = setting("random", "how crops are drawn: random, multiscale, jitter or resized")
+    resize_to: int = setting(0, "jitter: the short side is drawn between resize and this")
+    flip: str = setting("off", "mirrored half of the time: on, off where direction is the label, swap with labels")
+    randaugment: str = setting("", "timm's policy, such as rand-m7-n4-mstd0.5-inc1")
+    erasing: float = setting(0.0, "probability of an erased rectangle")
+    cache: str = setting("auto", "keep decoded frames in a memory-mapped file: auto (small sets), on or off")
+    select: str = setting("mean", "the best epoch by validation: mean over the counts, last, or one count")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if unknown := set(self.without) - {*PARTS, "distillation"}:
+            known = f"{', '.join(PARTS)} or distillation"
+            raise ValueError(f"nothing is called {', '.join(sorted(unknown))}; leave out {known}")
+        if "distillation" in self.without and self.method not in ("ffn", "ffn-labels"):
+            raise ValueError(f"{self.method} has no distillation to leave out")
+        if self.cache not in CACHE:
+            raise ValueError(f"cache is {', '.join(CACHE)}, got {self.cache!r}")
+        if self.select not in ("mean", "last", *map(str, self.shown)):
+            raise ValueError(f"select is mean, last or one of {self.shown}, got {self.select!r}")
+        _ = self.preprocessing, self.augmentation  # they know what is impossible
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The frame counts that are trained on."""
+        return self.streams or self.frames
+
+    @property
+    def training(self) -> Training:
+        """How the network learns; without distillation from labels on every stream, as in the paper's table 4."""
+        own = {f.name: getattr(self, f.name) for f in fields(Training)}
+        return Training(**own | ({"method": "labels"} if "distillation" in self.without else {}))
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How frames enter the network."""
+        mean, std = tuple(self.mean), tuple(self.std)
+        return Preprocessing(self.resize, self.crop, mean, std, self.channel_order)  # type: ignore[arg-type]
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How training clips are varied."""
+        return Augmentation(
+            crop=self.crop_kind,
+            resize_to=self.resize_to,
+            flip=self.flip,
+            randaugment=self.randaugment,
+            erasing=self.erasing,
+        )
+
+    def chosen(self) -> dict[str, Any]:
+        """The settings that are not the default, as plain values."""
+        default = {f.name: f.default if f.default is not MISSING else {} for f in fields(self)}
+        return json.loads(json.dumps({k: v for k, v in asdict(self).items() if v != default[k]}))
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that stand for the recipe: everything but the seed and the `CIRCUMSTANCES`."""
+        if not self.init:
+            return self.digest_from("")
+        return self.digest_from(read_card(self.init).get("recipe", {}).get("digest") or file_hash(Path(self.init)))
+
+    def digest_from(self, origin: str) -> str:
+        """The digest of this recipe for a network that starts from one of the recipe `origin`."""
+        own = {name: value for name, value in self.chosen().items() if name not in CIRCUMSTANCES} | {"init": origin}
+        return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
+
+    def clips(self) -> Clips:
+        """The training data, sampled at random.
+
+        Raises:
+            DataError: when there is none.
+        """
+        return self._clips(self.data, seed=self.seed, augmentation=self.augmentation)
+
+    def clips_to_test(self, source: str, frames: tuple[int, ...], classes: tuple[str, ...] | None = None) -> Clips:
+        """Other data, every clip in one and the same way."""
+        return self._clips(source, frames=frames, classes=classes)
+
+    def _clips(self, source: str, **how: Any) -> Clips:
+        settings = {"frames": self.shown, "preprocessing": self.preprocessing, "cache": CACHE[self.cache], **how}
+        return Clips(source, **settings)
+
+    def build(self, num_classes: int) -> FrameFlexible:
+        """The untrained network, the same for the same seed."""
+        torch.manual_seed(self.seed)
+        model = create_model(
+            self.architecture,
+            self.frames,
+            num_classes=num_classes,
+            pretrained=self.pretrained,
+            **{argument: False for name, argument in PARTS.items() if name in self.without},
+            **self.model_options,
+        )
+        if self.init:
+            start_from(model, load(self.init))
+        return model.to(memory_format=torch.channels_last)  # faster, most of all in mixed precision
+
+    def card(self, clips: Clips) -> dict[str, Any]:
+        """What the file of a trained network says of how it came about."""
+        return {
+            "title": f"{self.architecture} trained at {', '.join(map(str, self.shown))} frames ({self.method})",
+            "classes": list(clips.classes),
+            **describe(self.preprocessing),
+            "recipe": {**self.chosen(), "digest": self.digest},
+            "seed": self.seed,
+            "data": f"{clips.source.name}, {len(clips)} training clips",
+            "data_hash": clips.digest,
+        }

@@ -1,0 +1,98 @@
+"""The rows of the reproduced tables: reading them, and means over seeds beside the paper's numbers."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+HERE = Path(__file__).resolve().parent.parent / "workbench" / "results"
+RESULTS = HERE / "moving_shapes.csv"
+PAPER = HERE / "paper.csv"
+COLUMNS = (
+    "table",
+    "method",
+    "backbone",
+    "frames",
+    "num_frames",
+    "seed",
+    "top1",
+    "clips",
+    "params",
+    "recipe",
+    "commit",
+    "machine",
+)
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper: what it is about, and the tested frame counts that are its columns."""
+
+    title: str
+    counts: tuple[int, ...] = (4, 8, 16)
+
+
+TABLES = {
+    "1": Table("Table 1, against the baselines"),
+    "4": Table("Table 4, without one part"),
+    "fig2": Table("Figure 2, trained at one count and tested at others", (4, 8, 12, 16)),
+    "2": Table("Tables 2 and 7, any number of frames", (4, 6, 8, 10, 12, 14, 16)),
+    "6": Table("Table 6, which middle count", (4, 6, 8, 10, 12, 14, 16)),
+    "3": Table("Table 3, more frames", (4, 8, 16, 24)),
+    "5": Table("Table 5, depths"),
+    "8": Table("Table 8, architectures"),
+}
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file; none where there is none."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def lines(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """Method, backbone and trained frames of the lines of a table, in the order of the file."""
+    return list(dict.fromkeys((row["method"], row["backbone"], row["frames"]) for row in rows))
+
+
+def by_frames(rows: Sequence[Row], line: tuple[str, str, str]) -> dict[int, list[float]]:
+    """Top-1 in percent of every seed, by tested frame count, of one line of a table."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        if (row["method"], row["backbone"], row["frames"]) == line:
+            found.setdefault(int(row["num_frames"]), []).append(float(row["top1"]))
+    return dict(sorted(found.items()))
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation over seeds."""
+    return f"{mean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+
+
+def summary(table: str, counts: Sequence[int], results: Path = RESULTS, paper: Path = PAPER) -> list[dict[str, str]]:
+    """One row per line of a table: top-1 in percent, mean and standard deviation over seeds, then the paper's.
+
+    The paper's numbers are of other data (Something-Something V1) and networks, by frame count, separated by slashes.
+    """
+    own = [row for row in read(results) if row["table"] == table]
+    theirs = [row for row in read(paper) if row["table"] == table]
+    stand_in = {"resnet10t": "resnet50"} if table != "5" else {"resnet10t": "resnet18", "resnet14t": "resnet50"}
+    rows = []
+    for method, backbone, frames in lines(own):
+        ours = by_frames(own, (method, backbone, frames))
+        line = (method, stand_in.get(backbone, backbone.removesuffix("_tiny")), frames)
+        printed = {t: f"{values[0]:.2f}" for t, values in by_frames(theirs, line).items()}
+        rows.append(
+            {
+                "method": method,
+                "backbone": backbone,
+                "trained at": frames,
+                **{str(t): spread(ours[t]) if t in ours else "-" for t in counts},
+                "paper": " / ".join(printed.get(t, "-") for t in counts) if printed else "-",
+            }
+        )
+    return rows

@@ -1,0 +1,285 @@
+"""The paper's tables on `moving_shapes`: what is trained for each, and the rows that come of it.
+
+Every training starts from the same pretraining (of its backbone and seed), as the paper's start from ImageNet, and
+lives in a folder of its own. Whoever runs takes the next training that nobody else is at, so that as many processes
+as there are cores or GPUs share the work, and a killed one is taken up where it stopped. The test split is seen once
+by each network, when it is trained.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from scipy.special import softmax
+
+from ffn import moving_shapes
+from ffn.checkpoint import load
+from ffn.costs import parameters
+from ffn.evaluation import evaluate
+from ffn.experiment import Experiment
+from ffn.files import cache_folder, replacing, write_csv
+from ffn.provenance import commit, machine
+from ffn.results import COLUMNS, RESULTS, TABLES, read
+from ffn.runs import run
+
+ROOT = Path(__file__).resolve().parent.parent
+SEEDS = (0, 1, 2)
+TESTED = (4, 6, 8, 10, 12, 14, 16)
+
+Report = Callable[[str, int, int], object]
+Row = dict[str, Any]
+
+# Chosen on the validation split (workbench/results/search.csv), the same for every method.
+COMMON: dict[str, Any] = {
+    "resize": 36,
+    "crop": 32,
+    "precision": "bfloat16",
+    "select": "last",
+    "batch_size": 16,
+    "epochs": 8,
+    "learning_rate": 1.5e-3,
+}
+PRETRAINING: dict[str, Any] = {**COMMON, "method": "single", "frames": (8,), "epochs": 16, "learning_rate": 3e-3}
+METHODS: dict[str, dict[str, Any]] = {
+    "single": {"method": "single"},
+    "finetune": {"method": "single"},
+    "mixed": {"method": "mixed", "streams": (4, 16), "share": 0.5},
+    "proportional": {"method": "proportional", "streams": (4, 16), "share": 0.5},
+    "ffn": {"method": "ffn"},
+    "ffn-labels": {"method": "ffn-labels"},
+    "ffn-labels-sampled": {"method": "ffn-labels-sampled"},
+    **{
+        f"ffn-without-{part}": {"method": "ffn", "without": (part,)}
+        for part in ("private-norm", "alteration", "distillation", "sharing")
+    },
+}
+SMALL = (32, 64, 128, 256)
+BACKBONES: dict[str, dict[str, Any]] = {
+    "resnet10t": {"architecture": "resnet10t", "model_options": {"channels": SMALL, "stem_width": 16}},
+    "resnet14t": {"architecture": "resnet14t", "model_options": {"channels": SMALL, "stem_width": 16}},
+    "resnet18": {"architecture": "resnet18", "model_options": {"channels": SMALL}},
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a table: a method on a backbone, trained at some frame counts."""
+
+    table: str
+    method: str
+    frames: tuple[int, ...]
+    backbone: str = "resnet10t"
+
+    @property
+    def branches(self) -> tuple[int, ...]:
+        """The frame counts that the network knows; those of a mixture are one to it."""
+        if self.method == "finetune":
+            return self.frames[:1]
+        return self.frames[-1:] if "streams" in METHODS.get(self.method, {}) else self.frames
+
+
+def entries(tables: Sequence[str] = tuple(TABLES)) -> list[Entry]:
+    """The lines of the tables, the core ones first."""
+    whole = (4, 8, 16)
+    single = [Entry("", "single", (t,)) for t in whole]
+    ours = [Entry("", method, whole) for method in ("ffn", "ffn-labels", "ffn-labels-sampled")]
+    baselines = [Entry("", method, (4, 16)) for method in ("mixed", "proportional", "finetune")]
+    ablations = [Entry("", method, whole) for method in METHODS if "without" in method]
+    middle = [Entry("", method, (4, t, 16)) for method in ("ffn", "ffn-labels") for t in (10, 12)]
+    more = [Entry("", method, frames) for method in ("ffn", "ffn-labels") for frames in ((4, 16), (4, 8, 12, 16))]
+    longer = [Entry("", "single", (24,)), *(Entry("", method, (4, 8, 16, 24)) for method in ("ffn", "ffn-labels"))]
+    deeper = [replace(e, backbone=name) for name in ("resnet14t", "resnet18") for e in (*single, *ours[:2])]
+    lines = {
+        "1": [*single, *ours, *baselines, Entry("", "ensemble", whole)],
+        "4": [*single, ours[0], *ablations],
+        "fig2": [Entry("", "single", (t,)) for t in (4, 8, 12, 16)],
+        "2": [*single, Entry("", "single", (12,)), *more[:1], ours[0], more[1], *more[2:3], ours[1], more[3]],
+        "6": [*ours[:2], *middle],
+        "3": [*single, *longer],
+        "5": [*single, *ours[:2], *deeper],
+        "8": [],
+    }
+    return [replace(line, table=table) for table in tables for line in lines[table]]
+
+
+def recipe_of(entry: Entry) -> dict[str, Any]:
+    """The recipe behind an entry: what decides the outcome, but for the seed and what the training starts from."""
+    return {**COMMON, "frames": entry.branches, **METHODS[entry.method], **BACKBONES[entry.backbone]}
+
+
+def origin(entry: Entry) -> Entry | None:
+    """The entry whose network a training starts from; None where that is the pretraining."""
+    return replace(entry, method="single", frames=entry.frames[-1:]) if entry.method == "finetune" else None
+
+
+def recipe(entry: Entry) -> str:
+    """Eight hexadecimal digits for the settings of an entry and of all that it starts from."""
+    if entry.method == "ensemble":
+        return "-".join(recipe(member) for member in members(entry))
+    before = origin(entry)
+    base = recipe(before) if before else Experiment(**PRETRAINING, **BACKBONES[entry.backbone]).digest
+    return Experiment(**recipe_of(entry)).digest_from(base)
+
+
+def members(entry: Entry) -> list[Entry]:
+    """The separately trained networks of an ensemble."""
+    return [replace(entry, method="single", frames=(t,)) for t in entry.frames]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a network gave on the test split: logits (N, K) by frame count, labels (N,), and where it was made."""
+
+    logits: dict[int, np.ndarray]
+    labels: np.ndarray
+    params: int
+    commit: str
+    machine: str
+
+    @property
+    def top1(self) -> dict[int, float]:
+        """Accuracy in percent by frame count."""
+        return {t: 100 * float((logits.argmax(-1) == self.labels).mean()) for t, logits in self.logits.items()}
+
+    def save(self, path: Path) -> None:
+        """Writes one .npz file."""
+        content: dict[str, Any] = {str(t): logits for t, logits in self.logits.items()}
+        content |= {"params": self.params, "commit": self.commit, "machine": self.machine}
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, labels=self.labels, **content)
+
+    @staticmethod
+    def load(path: Path) -> "Tested":
+        """Reads what `save` wrote."""
+        with np.load(path) as file:
+            logits = {int(name): file[name] for name in file.files if name.isdigit()}
+            about = {name: str(file[name]) for name in ("commit", "machine")}
+            return Tested(logits, file["labels"], int(file["params"]), **about)
+
+
+def averaged(members: Sequence[Tested]) -> Tested:
+    """The mean of the networks' probabilities at every frame count (ensemble of paper section 5.1)."""
+    first = members[0]
+    logits = {t: np.log(np.mean([softmax(m.logits[t], axis=-1) for m in members], axis=0)) for t in first.logits}
+    return replace(first, logits=logits, params=sum(member.params for member in members))
+
+
+class BusyError(Exception):
+    """Another process is at a training that is needed."""
+
+
+class Reproduction:
+    """Trains what the tables need and writes their rows.
+
+    Args:
+        output: the CSV file of the rows; what is there by the same recipes is not made again.
+        folder: where the trainings live.
+        data: manifest by split, by default the embedded data.
+    """
+
+    def __init__(
+        self,
+        output: Path = RESULTS,
+        folder: Path | None = None,
+        *,
+        device: str = "cpu",
+        report: Report,
+        data: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.output, self.folder = output, folder or cache_folder() / "tables"
+        self.device, self.report = device, report
+        self.data = data or {
+            split: moving_shapes.prepare(split, progress=partial(report, f"rendering {split}"))
+            for split in moving_shapes.SPLITS
+        }
+
+    def run(self, tables: Sequence[str] = tuple(TABLES), seeds: Sequence[int] = SEEDS) -> None:
+        """Makes the rows that are missing; what other processes are at is left to them and waited for at the end."""
+        wanted = [(entry, seed) for seed in seeds for entry in entries(tables)]
+        for wait in (False, True):
+            for entry, seed in wanted:
+                with suppress(BusyError):
+                    if not self._is_there(entry, seed):
+                        self._write(entry, seed, self.tested(entry, seed, wait=wait))
+
+    def tested(self, entry: Entry, seed: int, *, wait: bool) -> Tested:
+        """What the entry's network gives on the test split; trained first where it is not there yet."""
+        if entry.method == "ensemble":
+            return averaged([self.tested(member, seed, wait=wait) for member in members(entry)])
+        return Tested.load(self._trained(entry, seed, wait=wait) / "test.npz")
+
+    def _trained(self, entry: Entry, seed: int, *, wait: bool) -> Path:
+        before = origin(entry)
+        start = self._trained(before, seed, wait=wait) if before else self._pretrained(entry.backbone, seed, wait=wait)
+        settings = {**recipe_of(entry), "init": str(start / "last.safetensors")}
+        return self._make(self.folder / f"{recipe(entry)}-{seed}", settings, seed, wait=wait)
+
+    def _pretrained(self, backbone: str, seed: int, *, wait: bool) -> Path:
+        settings = {**PRETRAINING, **BACKBONES[backbone]}
+        return self._make(self.folder / f"{Experiment(**settings).digest}-{seed}", settings, seed, wait=wait)
+
+    def _make(self, folder: Path, settings: Mapping[str, Any], seed: int, *, wait: bool) -> Path:
+        """Trains and tests in `folder`, unless that was done before."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(f"{folder}.lock").acquire(blocking=wait):
+                if not (folder / "test.npz").exists():
+                    where: dict[str, Any] = {"data": str(self.data["train"]), "validation": str(self.data["val"]), "cache": "on"}
+                    self._train(Experiment(**settings, **where, seed=seed), folder)
+        except Timeout:
+            raise BusyError(str(folder)) from None
+        return folder
+
+    def _train(self, experiment: Experiment, folder: Path) -> None:
+        name = f"{experiment.method} {'-'.join(map(str, experiment.shown))} seed {experiment.seed}"
+
+        def report(epoch: str, done: int, total: int) -> None:
+            self.report(f"{name}, {epoch}", done, total)
+
+        for _ in run(experiment, folder, resume=True, device=self.device, report=report):
+            pass
+        model = load(folder / "last.safetensors").to(self.device)
+        clips = experiment.clips_to_test(str(self.data["test"]), TESTED)
+        results = evaluate(model, clips, progress=partial(self.report, f"{name}, test"))
+        Tested(
+            logits={result.num_frames: result.logits for result in results},
+            labels=results[0].labels,
+            params=parameters(model),
+            commit=commit(ROOT),
+            machine=machine(self.device),
+        ).save(folder / "test.npz")
+
+    def _is_there(self, entry: Entry, seed: int) -> bool:
+        key = {**_key(entry, seed), "recipe": recipe(entry)}
+        return any(all(row[name] == value for name, value in key.items()) for row in read(self.output))
+
+    def _write(self, entry: Entry, seed: int, tested: Tested) -> None:
+        key = _key(entry, seed)
+        about = {"params": str(tested.params), "commit": tested.commit, "machine": tested.machine}
+        new = [
+            {**key, "num_frames": str(t), "top1": f"{top1:.2f}", "clips": str(len(tested.labels)), **about}
+            for t, top1 in tested.top1.items()
+        ]
+        new = [{**row, "recipe": recipe(entry)} for row in new]
+        with FileLock(f"{self.output}.lock"):
+            kept = [row for row in read(self.output) if any(row[name] != value for name, value in key.items())]
+            rows = sorted([*kept, *new], key=_place)
+            write_csv(self.output, [{column: row[column] for column in COLUMNS} for row in rows])
+
+
+def _key(entry: Entry, seed: int) -> Row:
+    frames = "-".join(map(str, entry.frames))
+    key = {"table": entry.table, "method": entry.method, "backbone": entry.backbone, "frames": frames}
+    return {**key, "seed": str(seed)}
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    """Where a row stands in the file: by table and line, then seed and frame count."""
+    lines = [_key(entry, 0) for entry in entries()]
+    line = {**{name: row[name] for name in lines[0]}, "seed": "0"}
+    return (lines.index(line) if line in lines else len(lines), int(row["seed"]), int(row["num_frames"]))

@@ -1,0 +1,301 @@
+"""A run on disk: it survives being stopped and killed, belongs to one config, and loses nothing."""
+
+import csv
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_video
+from safetensors.torch import load_file
+
+import ffn
+from ffn.cli import main
+from ffn.experiment import Experiment
+from ffn.recipes import RECIPES
+from ffn.runs import RunError, read_config, run
+
+TINY = {
+    "architecture": "resnet18",
+    "model_options": {"channels": [8, 8, 8, 8], "drop_rate": 0.2},
+    "frames": (2, 4),
+    "resize": 32,
+    "crop": 24,
+    "batch_size": 4,
+    "learning_rate": 1e-2,
+    "epochs": 4,
+}
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory):
+    """Twelve videos to train on and six to validate, dark and bright."""
+    folder = tmp_path_factory.mktemp("videos")
+    for split, count in (("train", 6), ("val", 3)):
+        for label, level in (("dark", 60), ("light", 200)):
+            for i in range(count):
+                noise = np.random.default_rng(i).integers(-40, 40, (8, 32, 32, 3))
+                write_video(folder / split / label / f"{i}.mp4", (level + noise).astype(np.uint8))
+    return folder
+
+
+@pytest.fixture
+def experiment(videos):
+    return Experiment(data=str(videos / "train"), validation=str(videos / "val"), **TINY)
+
+
+@pytest.fixture(scope="session")
+def reference(videos, tmp_path_factory):
+    """The folder of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("reference") / "run"
+    experiment = Experiment(data=str(videos / "train"), validation=str(videos / "val"), **TINY)
+    list(run(experiment, folder))
+    return folder
+
+
+def same(folder: Path, reference: Path, name: str = "last.safetensors") -> bool:
+    ours, theirs = load_file(folder / name), load_file(reference / name)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "rows.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def timeless(row: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in row.items() if name not in ("seconds", "clips_per_second", "waiting")}
+
+
+def command(experiment: Experiment, folder: Path, *more: str) -> list[str]:
+    """`ffn train` with the settings of an experiment, as a process."""
+    words = [sys.executable, "-m", "ffn", "train", "-o", str(folder), *more]
+    for name, value in experiment.chosen().items():
+        flag = f"--{name.replace('_', '-')}"
+        text = json.dumps(value) if isinstance(value, dict) else value
+        words += [flag, *map(str, text)] if isinstance(text, list) else [flag, str(text)]
+    return words
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def test_a_run_leaves_its_config_rows_and_checkpoints(experiment, reference):
+    assert read_config(reference) == experiment
+    assert [row["epoch"] for row in rows(reference)] == ["1", "2", "3", "4"]
+    assert {f"{kind}_{t}" for kind in ("loss", "train", "val") for t in (2, 4)} <= rows(reference)[0].keys()
+    card = ffn.read_card(reference / "last.safetensors")
+    assert card["classes"] == ["dark", "light"]
+    assert card["recipe"]["digest"] == experiment.digest
+    assert card["metrics"]["epoch"] == 4
+    assert ffn.load(reference / "best.safetensors").frames == (2, 4)
+    assert list(reference.glob("events.*"))
+
+
+def test_tensorboard_has_a_scalar_per_stream(reference):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(reference)).Reload()
+    assert {"loss/2", "loss/4", "train/2", "val/2", "val/4", "learning_rate"} <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("val/4")] == [1, 2, 3, 4]
+
+
+def test_the_best_epoch_has_the_highest_mean_over_the_branches(reference):
+    found = rows(reference)
+    means = [(float(row["val_2"]) + float(row["val_4"])) / 2 for row in found]
+    assert [float(row["score"]) for row in found] == means
+    assert ffn.read_card(reference / "best.safetensors")["metrics"]["epoch"] == 1 + means.index(max(means))
+
+
+@pytest.mark.parametrize(("select", "score"), [("last", "epoch"), ("4", "val_4")])
+def test_another_rule_of_selection(experiment, tmp_path, select, score):
+    for row in run(replace(experiment, select=select, epochs=2), tmp_path / "run"):
+        assert row["score"] == row[score]
+
+
+def test_the_same_run_twice_is_the_same(experiment, reference, tmp_path):
+    list(run(experiment, tmp_path / "run"))
+    assert same(tmp_path / "run", reference)
+    assert list(map(timeless, rows(tmp_path / "run"))) == list(map(timeless, rows(reference)))
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGKILL] * 3, [signal.SIGTERM] * 3, [signal.SIGINT, signal.SIGKILL]])
+def test_a_killed_run_ends_with_the_same_weights(experiment, reference, tmp_path, signals):
+    """Real processes, killed at random moments; what is done is not done again."""
+    folder = tmp_path / "run"
+    luck = random.Random(len(signals) * signals[0])
+    for number in signals:
+        process = subprocess.Popen(
+            command(experiment, folder, "--resume"),
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        begun = time.monotonic()
+        while not (folder / "config.json").exists() and process.poll() is None and time.monotonic() < begun + 60:
+            time.sleep(0.05)
+        time.sleep(luck.uniform(0, 4))
+        process.send_signal(number)
+        process.wait(60)
+    done = subprocess.run(command(experiment, folder, "--resume"), env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert same(folder, reference)
+    assert same(folder, reference, "best.safetensors")
+    assert list(map(timeless, rows(folder))) == list(map(timeless, rows(reference)))
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 5, 11])
+def test_a_run_stopped_after_any_step_goes_on_from_there(experiment, reference, tmp_path, stop_at):
+    def stop(name, done, total):
+        if done == 4 * stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt, match=f"after step {stop_at} of 12; --resume"):
+        list(run(experiment, folder, report=stop))
+    steps = []
+    list(run(experiment, folder, resume=True, report=lambda name, done, total: steps.append(done // 4)))
+    assert steps == list(range(stop_at + 1, 13))
+    assert same(folder, reference)
+    assert list(map(timeless, rows(folder))) == list(map(timeless, rows(reference)))
+
+
+def test_a_run_killed_between_an_epoch_and_its_validation_is_validated(experiment, reference, tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise RuntimeError("killed")
+
+    folder = tmp_path / "run"
+    monkeypatch.setattr("ffn.runs.evaluate", killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        list(run(experiment, folder))
+    monkeypatch.undo()
+    list(run(experiment, folder, resume=True))
+    assert same(folder, reference)
+    assert list(map(timeless, rows(folder))) == list(map(timeless, rows(reference)))
+
+
+def test_a_finished_run_has_nothing_left_to_do(experiment, reference):
+    assert list(run(experiment, reference, resume=True)) == []
+
+
+def test_a_folder_belongs_to_one_config(experiment, reference):
+    with pytest.raises(RunError, match=r"belongs to another config \(learning_rate is 0.01 there and 0.5 here\)"):
+        next(run(replace(experiment, learning_rate=0.5), reference, resume=True))
+    with pytest.raises(RunError, match="--resume goes on with it"):
+        next(run(experiment, reference))
+
+
+def test_a_damaged_state_is_named(experiment, reference, tmp_path):
+    for name in ("config.json", "state.pt"):
+        (tmp_path / name).write_bytes((reference / name).read_bytes())
+    content = (tmp_path / "state.pt").read_bytes()
+    (tmp_path / "state.pt").write_bytes(content[: len(content) // 2])
+    with pytest.raises(RunError, match=r"state.pt is damaged .*delete it to start anew"):
+        next(run(experiment, tmp_path, resume=True))
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(RunError, match="is no config of a run"):
+        next(run(experiment, tmp_path, resume=True))
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(experiment, tmp_path):
+    wild = replace(experiment, learning_rate=1e25, optimiser="sgd", schedule="step", warmup=0.0)
+    mild = replace(wild, milestones=(0.0,), decay=1e-30, epochs=2)
+    with pytest.raises(
+        FloatingPointError, match=r"at step \d of 3 of epoch 1: lower the learning rate.*no epoch was fin"
+    ):
+        list(run(wild, tmp_path / "wild"))
+    list(run(mild, tmp_path / "mild"))
+    state = torch.load(tmp_path / "mild" / "state.pt", weights_only=True)
+    state["trainer"]["step"], state["trainer"]["epoch"], state["rows"] = 3, 1, state["rows"][:1]
+    state["trainer"]["model"]["network.backbone.fc.bias"].fill_(float("nan"))
+    torch.save(state, tmp_path / "mild" / "state.pt")
+    with pytest.raises(FloatingPointError, match=r"epoch 2.*state.pt holds epoch 1"):
+        list(run(mild, tmp_path / "mild", resume=True))
+
+
+def test_a_full_disk_leaves_what_was_there(experiment, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    training = run(experiment, folder)
+    next(training)
+    before = {path.name: path.read_bytes() for path in folder.glob("*.*") if "events" not in path.name}
+
+    def full(self, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"the disk is full: .*state.pt was not written"):
+        next(training)
+    assert {path.name: path.read_bytes() for path in folder.glob("*.*") if "events" not in path.name} == before
+
+
+def test_every_setting_has_its_reason_and_its_option(capsys):
+    assert all(field.metadata["why"] for field in fields(Experiment))
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = capsys.readouterr().out
+    assert all(f"--{field.name.replace('_', '-')}" in text for field in fields(Experiment))
+
+
+def test_explicit_settings_come_before_those_of_the_recipe(videos, tmp_path, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr("ffn.runs.run", lambda experiment, *_, **__: seen.append(experiment) or [])
+    words = ["train", "-o", str(tmp_path / "run"), "--data", str(videos / "train")]
+    assert main([*words, "--recipe", "tsm-sthv1", "--epochs", "7", "--frames", "4", "8", "--no-pretrained"]) == 0
+    (experiment,) = seen
+    assert experiment == Experiment(
+        **{**RECIPES["tsm-sthv1"], "epochs": 7, "frames": (4, 8), "pretrained": False, "data": str(videos / "train")}
+    )
+    assert main([*words, "--recipe", "tsm-sthv3"]) == 1
+    assert "there is no recipe 'tsm-sthv3'; there are tsm-sthv1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"without": ("norms",)},
+            "nothing is called norms; leave out private-norm, alteration, sharing or distillation",
+        ),
+        ({"select": "8"}, r"select is mean, last or one of \(2, 4\), got '8'"),
+        ({"cache": "yes"}, "cache is auto, on, off"),
+        ({"method": "single", "without": ("distillation",)}, "single has no distillation to leave out"),
+        ({"crop": 40}, "crop of 40 pixels must fit"),
+        ({"flip": "maybe"}, "unknown flip 'maybe'"),
+    ],
+)
+def test_impossible_settings_are_explained(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Experiment(**{**TINY, **wrong})
+
+
+def test_the_digest_stands_for_the_recipe_alone(experiment, videos, reference):
+    assert replace(experiment, data="elsewhere", seed=3, workers=2, cache="off").digest == experiment.digest
+    others = [
+        replace(experiment, epochs=5),
+        replace(experiment, without=("alteration",)),
+        replace(experiment, frames=(2, 3, 4)),
+    ]
+    others.append(replace(experiment, init=str(reference / "last.safetensors")))
+    assert len({experiment.digest, *(other.digest for other in others)}) == 5
+
+
+@pytest.mark.parametrize("part", ["private-norm", "alteration", "distillation", "sharing"])
+def test_every_part_can_be_left_out(experiment, tmp_path, part):
+    (row,) = run(replace(experiment, epochs=1, without=(part,)), tmp_path / "run")
+    whole = experiment.build(2)
+    model = ffn.load(tmp_path / "run" / "last.safetensors")
+    assert model.frames == (2, 4)
+    assert (sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in whole.parameters())) == (
+        part == "distillation"
+    )
+    assert set(row) >= {"loss_2", "loss_4"}
