@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from ffn.checkpoint import preprocessing as of_card
 from ffn.lists import DataError, class_number, read_list
+from ffn.mirroring import mirrored_classes
 from ffn.pixels import Pixels, Progress, fits, remembered
 from ffn.sampling import stream_indices
-from ffn.transforms import Preprocessing
+from ffn.transforms import Augmentation, Preprocessing
 from ffn.video import UnreadableVideoError, open_video
 
 
@@ -76,7 +77,7 @@ class Clips(Dataset[Sample | Unreadable]):
     `source` is a folder of `class/video.mp4` files or of `class/clip/*.jpg`, extracted frames; a CSV manifest with
     columns `path` (relative to the manifest) and `label` (a class name); or a list, TSN's or of videos (`ffn.lists`).
     Frames are segment centres and the centre crop; with a `seed` they are drawn at random,
-    anew for every `epoch`, one crop and flip for all streams of a video.
+    anew for every `epoch`, one `augmentation` for all streams of a video.
 
     Args:
         classes: names in the order of the network's outputs; by default those of `classes.txt` beside a manifest or
@@ -96,7 +97,7 @@ class Clips(Dataset[Sample | Unreadable]):
         preprocessing: Preprocessing,
         classes: Sequence[str] | None = None,
         seed: int | None = None,
-        flip: bool = False,
+        augmentation: Augmentation | None = None,
         cache: bool | Literal["auto"] = False,
     ) -> None:
         self.source = Path(source).expanduser()
@@ -106,7 +107,9 @@ class Clips(Dataset[Sample | Unreadable]):
         self.videos = listing.records
         self.classes = tuple(classes or listing.classes)
         self.labels = self._number("the network" if classes else "classes.txt")
-        self.seed, self.flip, self.epoch = seed, flip, 0
+        self.seed, self.augmentation, self.epoch = seed, augmentation or Augmentation(), 0
+        swap = seed is not None and self.augmentation.flip == "swap"
+        self.mirrored = mirrored_classes(self.classes) if swap else range(len(self.classes))
         self.cache = cache
         self._pixels: Pixels | None = None
 
@@ -130,8 +133,11 @@ class Clips(Dataset[Sample | Unreadable]):
             images, places = self._images(index, rng)
         except UnreadableVideoError as error:
             return Unreadable(index, str(error))
-        images = self.preprocessing.cut(images, rng, flip=self.flip)
-        return Sample(index, self.labels[index], images, places)
+        label = self.labels[index]
+        if rng is None:
+            return Sample(index, label, self.preprocessing.cut(images), places)
+        images, mirrored = self.augmentation(images, self.preprocessing.crop, rng)
+        return Sample(index, self.mirrored[label] if mirrored else label, images, places)
 
     def _images(self, index: int, rng: np.random.Generator | None) -> tuple[Tensor, list[np.ndarray]]:
         self.remember()

@@ -14,9 +14,11 @@ from test_lists import write_frames
 
 from ffn import Clips, Preprocessing, data, video
 from ffn.data import Batch, DataError, Unreadable
+from ffn.transforms import Augmentation
 
 RAW = Preprocessing(resize=48, crop=48, mean=(0, 0, 0), std=(1, 1, 1))
 SMALL = Preprocessing(resize=36, crop=32)
+FLIPS = Augmentation(flip="on")
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +176,7 @@ def test_all_streams_of_a_video_share_one_crop_and_flip(tmp_path):
     still = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), dtype=np.uint8).repeat(12, 0)
     for i in range(8):
         write_video(tmp_path / "a" / f"{i}.mp4", still, options={"crf": "1"})
-    batch = only_batch(clips_of(tmp_path, (2, 4, 8), Preprocessing(resize=64, crop=48), seed=0, augmentation=Augmentation(flip="on")))
+    batch = only_batch(clips_of(tmp_path, (2, 4, 8), Preprocessing(resize=64, crop=48), seed=0, augmentation=FLIPS))
     first = batch.stream(2)[:, :1]
     for t in (2, 4, 8):
         assert (batch.stream(t) - first).abs().mean() < 0.1
@@ -189,7 +191,7 @@ def pixels(clips: Clips, epoch: int = 0) -> torch.Tensor:
 
 def test_random_frames_follow_seed_and_epoch(folder):
     def draw(seed, epoch):
-        return pixels(clips_of(folder, (3,), SMALL, seed=seed, augmentation=Augmentation(flip="on")), epoch)
+        return pixels(clips_of(folder, (3,), SMALL, seed=seed, augmentation=FLIPS), epoch)
 
     assert torch.equal(draw(1, 2), draw(1, 2))
     assert not torch.equal(draw(1, 2), draw(1, 3))
@@ -389,7 +391,7 @@ def test_the_order_follows_seed_and_epoch_and_drops_the_small_rest(folder):
 
 def test_other_processes_read_the_same(folder):
     (folder / "a" / "9.mp4").write_text("not a video")
-    clips = clips_of(folder, (2, 4), SMALL, seed=1, augmentation=Augmentation(flip="on"))
+    clips = clips_of(folder, (2, 4), SMALL, seed=1, augmentation=FLIPS)
     here, there = (list(clips.loader(2, workers=workers)) for workers in (0, 2))
     for one, other in zip(here, there, strict=True):
         assert one.indices == other.indices
