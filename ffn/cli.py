@@ -5,7 +5,9 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, astuple, fields, replace
+from os import cpu_count
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from tqdm import tqdm
@@ -87,10 +89,7 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
     official.add_argument("-o", "--output", type=Path, required=True)
     official.set_defaults(command=_import)
 
-    data = commands.add_parser("data", help="render the embedded videos")
-    data.add_argument("--split", choices=("train", "val", "test"), default="test")
-    data.add_argument("--root", type=Path, help="where to (default: $FFN_CACHE or the user's cache)")
-    data.set_defaults(command=_data)
+    _add_data(commands.add_parser("data", help="render the embedded videos; prepare or check yours"))
 
     reproduce = commands.add_parser("reproduce", help="rerun an experiment behind a number in this repository")
     reproduce.add_argument("experiment", choices=("demo", "tables"))
@@ -161,6 +160,36 @@ def _best_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _add_data(data: argparse.ArgumentParser) -> None:
+    """Without an action it renders, as it always has."""
+    actions = data.add_subparsers(dest="action", metavar="action")
+    render = actions.add_parser("render", help="render the embedded videos (what happens without an action)")
+    for parser, default in ((data, None), (render, argparse.SUPPRESS)):
+        parser.add_argument("--split", choices=("train", "val", "test"), default=default or "test")
+        parser.add_argument("--root", type=Path, default=default, help="default: $FFN_CACHE or the user's cache")
+        parser.set_defaults(command=_render)
+
+    prepare = actions.add_parser("prepare", help="write manifests for one of the usual data sets")
+    prepare.add_argument("format", choices=("sthv1", "sthv2", "kinetics", "hmdb51", "tsn"))
+    prepare.add_argument("--annotations", type=Path, nargs="+", required=True, help="files, or a folder of them")
+    prepare.add_argument("--videos", type=Path, required=True, help="the folder of videos or extracted frames")
+    prepare.add_argument("-o", "--output", type=Path, help="default: manifests, beside the annotations")
+    prepare.add_argument("--classes", type=Path, help="class names, one a line, where a list has numbers")
+    prepare.add_argument("--template", default="", help="names of extracted frames, such as img_{:05d}.jpg")
+    prepare.add_argument("--split", type=int, choices=(1, 2, 3), default=1, help="of HMDB51")
+    prepare.add_argument("--allow-missing", action="store_true", help="leave out videos that are not there")
+    prepare.set_defaults(command=_prepare)
+
+    check = actions.add_parser("check", help="look for everything that is listed, decode a sample, name what is broken")
+    check.add_argument("source", type=Path, help="a folder, manifest or list")
+    check.add_argument("--classes", type=Path, help="class names, one a line (default: classes.txt beside the list)")
+    check.add_argument("--sample", type=int, default=1000, metavar="N", help="videos that are decoded (default: 1000)")
+    check.add_argument("--all", action="store_true", help="decode every video")
+    check.add_argument("--workers", type=int, default=cpu_count(), help="processes that decode (default: every core)")
+    check.add_argument("--seed", type=int, default=0, help="of the sample")
+    check.set_defaults(command=_check)
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -264,7 +293,7 @@ def _import(options: argparse.Namespace) -> None:
     print(f"{model.card['title']}: {options.output}")
 
 
-def _data(options: argparse.Namespace) -> None:
+def _render(options: argparse.Namespace) -> None:
     from ffn import moving_shapes
 
     with _Progress() as progress:
@@ -272,6 +301,52 @@ def _data(options: argparse.Namespace) -> None:
             options.split, options.root, progress=lambda done, total: progress("rendering", done, total)
         )
     print(manifest)
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from ffn.preparation import prepare
+
+    annotations = options.annotations
+    beside = annotations[0] if annotations[0].is_dir() else annotations[0].parent
+    written = prepare(
+        options.format,
+        annotations,
+        options.videos,
+        options.output or beside / "manifests",
+        classes=options.classes,
+        template=options.template,
+        split=options.split,
+        allow_missing=options.allow_missing,
+    )
+    print(
+        _table(["manifest", "videos", "missing"], [[str(m.path), str(m.videos), str(len(m.missing))] for m in written])
+    )
+
+
+def _check(options: argparse.Namespace) -> None:
+    from ffn.checking import check
+    from ffn.lists import read_classes
+
+    with _Progress() as progress:
+        report = check(
+            options.source,
+            classes=read_classes(options.classes) if options.classes else None,
+            sample=None if options.all else options.sample,
+            workers=options.workers,
+            seed=options.seed,
+            progress=lambda done, total: progress("decoding", done, total),
+        )
+    for finding in report.findings:
+        print(finding)
+    if report.videos:
+        print(f"videos   {report.videos:,}, of which {report.decoded:,} were decoded without fault")
+        print(f"classes  {len(report.per_class):,} of {min(report.per_class)} to {max(report.per_class)} videos")
+    if report.lengths:
+        print(f"lengths  {min(report.lengths)} to {max(report.lengths)} frames, median {median(report.lengths):g}")
+        sizes = sorted(report.sizes.items(), key=lambda item: -item[1])
+        print(f"sizes    {', '.join(f'{w}x{h} ({count})' for (w, h), count in sizes[:5])}{', ...' * (len(sizes) > 5)}")
+    if report.findings:
+        raise ValueError(f"{options.source}: problems found: {len(report.findings)}")
 
 
 def _reproduce(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from conftest import random_clips
 from test_official import weights, write
 
 import ffn
+from ffn.annotations import FORMATS
 from ffn.cli import main
 from ffn.surgery import norms
 
@@ -262,3 +263,53 @@ def test_extract_folds_norms_on_request(run, checkpoint, tmp_path):
     output = tmp_path / "folded.safetensors"
     assert run("extract", checkpoint(frames=(4, 8)), "--frames", "8", "--fold-norms", "-o", output)[0] == 0
     assert not list(norms(ffn.load(output)))
+
+
+def test_data_without_an_action_renders_as_ever(run, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr("ffn.moving_shapes.prepare", lambda *args, **_: asked.append(args) or "the manifest")
+    for arguments in ((), ("render",), ("--split", "val", "--root", tmp_path), ("render", "--split", "val")):
+        assert run("data", *arguments)[:2] == (0, "the manifest\n")
+    assert asked == [("test", None), ("test", None), ("val", tmp_path), ("val", None)]
+
+
+def test_data_is_prepared_checked_and_evaluated(run, fails, checkpoint, folder, tmp_path):
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "test.txt").write_text("a/0.mp4 1\nb/0.mp4 0\nb/9.mp4 0\n")
+    (lists / "names.txt").write_text("b\na\n")
+    arguments = ("tsn", "--annotations", lists, "--videos", folder, "--classes", lists / "names.txt")
+    assert "lacks 1 of the 3 videos" in fails("data", "prepare", *arguments)
+    status, out, errors = run("data", "prepare", *arguments, "--allow-missing")
+    manifest = lists / "manifests" / "test.csv"
+    assert (status, errors) == (0, "")
+    assert table(out) == [{"manifest": str(manifest), "videos": "2", "missing": "1"}]
+    status, out, errors = run("data", "check", manifest, "--workers", 0)
+    assert status == 0
+    assert "videos   2, of which 2" in out
+    assert "lengths  12 to 12 frames, median 12\nsizes    48x48 (2)" in out
+    assert run("eval", "--checkpoint", checkpoint(), "--data", manifest, "--frames", 4)[0] == 0
+
+
+def test_a_check_prints_every_problem_and_fails(run, folder):
+    (folder / "a" / "0.mp4").write_bytes(b"")
+    (folder / "b" / "0.mp4").write_text("words")
+    status, out, errors = run("data", "check", folder, "--all", "--workers", 0)
+    assert status == 1
+    assert [line.partition(": ")[0] for line in out.splitlines()[:2]] == [
+        str(folder / "a" / "0.mp4"),
+        str(folder / "b" / "0.mp4"),
+    ]
+    assert errors.endswith(f"ffn data: {folder}: problems found: 2\n")
+
+
+def test_a_check_of_nothing_is_two_lines(run, tmp_path):
+    status, out, errors = run("data", "check", tmp_path / "nowhere")
+    assert (status, out) == (1, f"no such folder or manifest: {tmp_path / 'nowhere'}\n")
+    assert errors.endswith(f"ffn data: {tmp_path / 'nowhere'}: problems found: 1\n")
+
+
+def test_the_formats_are_those_of_the_library(capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "prepare", "--help"])
+    assert f"{{{','.join(FORMATS)}}}" in "".join(capsys.readouterr().out.split())

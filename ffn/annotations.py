@@ -1,0 +1,181 @@
+"""What the annotations of the usual data sets say, as records by split and class names in the official order.
+
+sthv1      something-something-v1-{train,validation,labels}.csv, folders of frames named by id
+sthv2      something-something-v2-{train,validation,test,labels}.json, or without the long prefix; ID.webm
+kinetics   CSV with label, youtube_id, time_start, time_end; YTID_000012_000022.mp4, in a folder of its class or not
+hmdb51     CLASS_test_split{1,2,3}.txt
+tsn        lists: `path num_frames label` or `path label`
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ffn.lists import DataError, Record, class_number, read_classes, read_list, read_text
+from ffn.shelf import Shelf
+
+Splits = dict[str, list[Record]]  # by the name of the split
+Names = tuple[str, ...]
+
+
+def _something_v1(paths: Sequence[Path], shelf: Shelf, names: Names | None, _: int) -> tuple[Splits, Names]:
+    names = names or read_classes(_one(paths, "labels.csv"))
+    splits = {"train": _one(paths, "train.csv"), "val": _one(paths, "validation.csv")}
+    found = {split: [*_semicolons(path, shelf)] for split, path in splits.items()}
+    return _checked(found, names), names
+
+
+def _something_v2(paths: Sequence[Path], shelf: Shelf, names: Names | None, _: int) -> tuple[Splits, Names]:
+    numbers = _json(_one(paths, "labels.json"))
+    names = names or tuple(sorted(numbers, key=lambda name: int(numbers[name])))
+    splits = {"train": _one(paths, "train.json"), "val": _one(paths, "validation.json")}
+    found = {split: [*_templates(path, shelf)] for split, path in splits.items()}
+    if answers := _some(paths, "test-answers.csv"):  # test.json alone has no labels
+        found["test"] = [*_semicolons(answers[0], shelf)]
+    return _checked(found, names), names
+
+
+def _kinetics(paths: Sequence[Path], shelf: Shelf, names: Names | None, split: int) -> tuple[Splits, Names]:
+    files = _by_split(paths, (".csv", ".txt"))
+    if not all("youtube_id" in read_text(path).partition("\n")[0] for path in files.values()):
+        return _lists(paths, shelf, names, split)
+    found = {name: [*_clips_of_youtube(path, shelf)] for name, path in files.items()}
+    found = {name: records for name, records in found.items() if records}  # a test split may have no labels
+    names = names or tuple(sorted({record.label for records in found.values() for record in records}))
+    return _checked(found, names), names
+
+
+def _hmdb51(paths: Sequence[Path], shelf: Shelf, names: Names | None, split: int) -> tuple[Splits, Names]:
+    ending = f"_test_split{split}.txt"
+    files = sorted(_some(paths, ending))
+    if not files:
+        raise DataError(f"{paths[0]} has no files like CLASS{ending}; the splits of HMDB51 are 1, 2 and 3")
+    found: Splits = {"train": [], "test": []}
+    for path in files:
+        label = path.name.removesuffix(ending)
+        for line in filter(str.strip, read_text(path).splitlines()):
+            name, _, part = line.strip().rpartition(" ")
+            if part in ("1", "2"):  # 0 is in neither
+                stem = Path(name.strip()).stem
+                found["train" if part == "1" else "test"].append(shelf.find(label, f"{label}/{stem}", stem))
+    names = names or tuple(path.name.removesuffix(ending) for path in files)
+    return _checked(found, names), names
+
+
+def _lists(paths: Sequence[Path], shelf: Shelf, names: Names | None, _: int) -> tuple[Splits, Names]:
+    listings = {split: (path, read_list(path)) for split, path in _by_split(paths, (".txt", ".csv")).items()}
+    found = {
+        split: [_on(shelf, path.parent, record) for record in listing.records]
+        for split, (path, listing) in listings.items()
+    }
+    if names is None:
+        known = {name for _, listing in listings.values() for name in listing.classes}
+        longest = max((listing.classes for _, listing in listings.values()), key=len)
+        names = longest if known == set(longest) else tuple(sorted(known))
+    return _checked(found, names), names
+
+
+# annotation files, what is there, class names if given, which of several divisions -> records by split, class names
+FORMATS: dict[str, Callable[[Sequence[Path], Shelf, Names | None, int], tuple[Splits, Names]]] = {
+    "sthv1": _something_v1,
+    "sthv2": _something_v2,
+    "kinetics": _kinetics,
+    "hmdb51": _hmdb51,
+    "tsn": _lists,
+}
+
+
+def _semicolons(path: Path, shelf: Shelf) -> Iterator[Record]:
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        name, _, label = line.strip().partition(";")
+        if line.strip() and not label:
+            raise DataError(f"{path}, line {number}: expected `id;label`, got {line[:80]!r}")
+        if label:
+            yield shelf.find(label, name)
+
+
+def _templates(path: Path, shelf: Shelf) -> Iterator[Record]:
+    for number, entry in enumerate(_json(path)):
+        if not isinstance(entry, dict) or not {"id", "template"} <= entry.keys():
+            raise DataError(f"{path}, entry {number}: expected the keys id and template")
+        yield shelf.find(re.sub(r"[\[\]]", "", entry["template"]), str(entry["id"]))
+
+
+def _clips_of_youtube(path: Path, shelf: Shelf) -> Iterator[Record]:
+    for line, row in enumerate(csv.DictReader(io.StringIO(read_text(path), newline="")), start=2):
+        try:
+            start, end = (int(float(row[key])) for key in ("time_start", "time_end"))
+        except (KeyError, TypeError, ValueError):
+            raise DataError(f"{path}, line {line}: expected numbers of seconds as time_start and time_end") from None
+        if label := row.get("label"):
+            clip = f"{row['youtube_id']}_{start:06d}_{end:06d}"
+            folders = (label, label.replace(" ", "_"))
+            yield shelf.find(label, *(f"{folder}/{clip}" for folder in folders), clip, row["youtube_id"])
+
+
+def _on(shelf: Shelf, folder: Path, record: Record) -> Record:
+    """A record of a list in `folder`, whose paths are relative to the shelf."""
+    near = record.path.is_relative_to(folder)
+    path = shelf.root / (record.path.relative_to(folder) if near else record.path)
+    there = shelf.at(path)
+    template = there.template if there else ""
+    return replace(record, path=path, template=template, num_frames=record.num_frames if template else None)
+
+
+def _checked(splits: Splits, names: Names) -> Splits:
+    """The records with the names of their classes."""
+    labels = {record.label for records in splits.values() for record in records}
+    numbers = {label: class_number(label, names) for label in labels}
+    unknown = sorted(label for label, number in numbers.items() if number is None)
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} labels of the annotations are not among the {len(names)} classes: {', '.join(unknown[:3])}"
+        )
+    named = {label: names[number] for label, number in numbers.items() if number is not None}
+    return {
+        split: [replace(record, label=named[record.label]) for record in records] for split, records in splits.items()
+    }
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is not JSON: {error}") from None
+
+
+def _some(paths: Sequence[Path], ending: str) -> list[Path]:
+    """Annotation files with an ending, among the paths or in the folders."""
+    files = (file for path in paths for file in (path.iterdir() if path.is_dir() else [path]))
+    return sorted(file for file in files if file.name.endswith(ending) and not file.name.startswith("."))
+
+
+def _one(paths: Sequence[Path], ending: str) -> Path:
+    found = _some(paths, ending)
+    if len(found) != 1 or not found[0].is_file():
+        raise DataError(
+            f"the annotations at {', '.join(map(str, paths))} must have one file ...{ending}, found {len(found)}"
+        )
+    return found[0]
+
+
+def _by_split(paths: Sequence[Path], suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Annotation files by the split in their name; a file that is named but tells none gives its own name."""
+    found: dict[str, Path] = {}
+    for path in sorted(
+        {file for suffix in suffixes for file in _some(paths, suffix)} | {p for p in paths if p.is_file()}
+    ):
+        match = re.search("train|val|test", path.stem)
+        if match or path in paths:
+            split = match[0] if match else path.stem
+            if split in found:
+                raise DataError(f"both {found[split]} and {path} are for {split}; name the files, one for each split")
+            found[split] = path
+    if not found:
+        raise DataError(f"{', '.join(map(str, paths))}: found no files with train, val or test in their names")
+    return found

@@ -1,0 +1,146 @@
+"""Whether data can be trained on: what is broken in it, found before training finds it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import listdir
+from pathlib import Path
+
+import numpy as np
+
+from ffn.lists import DataError, Record, class_number, read_list
+from ffn.processes import parallel
+from ffn.video import UnreadableVideoError, count_frames, open_video, template_of
+
+Progress = Callable[[int, int], object]
+SAMPLE = 1000  # videos that are decoded unless told otherwise
+FRAMES = 64  # of one video that are decoded: all, or as many spread evenly from the first to the last
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, and where."""
+
+    place: str
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem if self.place in self.problem else f"{self.place}: {self.problem}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found, and what the data is like."""
+
+    findings: tuple[Finding, ...]
+    videos: int  # that are listed
+    decoded: int  # that were decoded, in part or whole, without a finding
+    per_class: tuple[int, ...]  # videos of each class, in class order
+    lengths: tuple[int, ...]  # frames of each decoded video
+    sizes: dict[tuple[int, int], int]  # how many decoded videos are of each width and height, pixels
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What decoding one video showed."""
+
+    problem: str = ""
+    length: int = 0
+    size: tuple[int, int] = (0, 0)
+
+
+def check(
+    source: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    sample: int | None = SAMPLE,
+    workers: int = 0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """Looks for every listed video, and decodes a random sample of `sample` of them, or all if that is None.
+
+    Of each sampled video at most 64 frames are decoded, spread evenly. `progress` is called with (videos decoded,
+    videos to decode). A source that cannot be read at all is one finding.
+
+    Raises:
+        ValueError: when the sample has no video.
+    """
+    if sample is not None and sample < 1:
+        raise ValueError(f"a sample has at least 1 video, got {sample}")
+    source = Path(source).expanduser()
+    try:
+        listing = read_list(source)
+    except (DataError, OSError) as error:
+        return Report((Finding(str(source), str(error)),), 0, 0, (), (), {})
+    records, names = listing.records, tuple(classes or listing.classes)
+    numbers = {label: class_number(label, names) for label in {record.label for record in records}}
+    absent = {finding.place: finding for finding in _absent(records)}
+    chosen = [record for record in _sampled(records, sample, seed) if str(record.path) not in absent]
+    seen = list(_watched(parallel(look, chosen, workers), len(chosen), progress))
+    broken = [Finding(str(record.path), one.problem) for record, one in zip(chosen, seen, strict=True) if one.problem]
+    fine = [one for one in seen if not one.problem]
+    counts = Counter(numbers[record.label] for record in records)
+    return Report(
+        findings=(*_of_labels(source, records, numbers), *_repeated(records), *absent.values(), *broken),
+        videos=len(records),
+        decoded=len(fine),
+        per_class=tuple(counts[i] for i in range(len(names))),
+        lengths=tuple(one.length for one in fine),
+        sizes=dict(Counter(one.size for one in fine)),
+    )
+
+
+def look(record: Record) -> _Seen:
+    """Decodes one video."""
+    try:
+        video = open_video(record.path, record.num_frames, record.template)
+        length = len(video)
+        frames = video.frames(np.unique(np.linspace(0, length - 1, min(length, FRAMES)).round().astype(int)))
+    except UnreadableVideoError as error:
+        return _Seen(str(error))
+    there = _count(record) if record.path.is_dir() else length
+    if record.num_frames not in (None, there):
+        return _Seen(f"its list says {record.num_frames} frames, but there are {there}")
+    return _Seen(length=length, size=(frames.shape[2], frames.shape[1]))
+
+
+def _count(record: Record) -> int:
+    names = listdir(record.path)
+    return count_frames(names, record.template or template_of(names))
+
+
+def _of_labels(source: Path, records: Sequence[Record], numbers: Mapping[str, int | None]) -> Iterator[Finding]:
+    for label, count in sorted(Counter(record.label for record in records).items()):
+        if numbers[label] is None:
+            yield Finding(str(source), f"{count} videos have the label {label}, which is none of the classes")
+
+
+def _absent(records: Iterable[Record]) -> Iterator[Finding]:
+    for path in dict.fromkeys(record.path for record in records):
+        if not path.exists():
+            yield Finding(str(path), "no such file")
+        elif path.is_file() and not path.stat().st_size:
+            yield Finding(str(path), "is empty")
+
+
+def _repeated(records: Iterable[Record]) -> Iterator[Finding]:
+    labels: dict[Path, list[str]] = {}
+    for record in records:
+        labels.setdefault(record.path, []).append(record.label)
+    for path, found in labels.items():
+        if len(found) > 1:
+            yield Finding(str(path), f"is listed {len(found)} times, as {' and '.join(sorted(set(found)))}")
+
+
+def _sampled(records: Sequence[Record], sample: int | None, seed: int) -> list[Record]:
+    if sample is None or sample >= len(records):
+        return list(records)
+    return [records[i] for i in sorted(np.random.default_rng(seed).choice(len(records), sample, replace=False))]
+
+
+def _watched(seen: Iterator[_Seen], total: int, progress: Progress | None) -> Iterator[_Seen]:
+    for done, one in enumerate(seen, start=1):
+        if progress:
+            progress(done, total)
+        yield one

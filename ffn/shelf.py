@@ -1,0 +1,42 @@
+"""What lies below a folder: videos and folders of extracted frames, found by name."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ffn.lists import SUFFIXES, DataError, Record
+from ffn.video import count_frames, template_of
+
+
+class Shelf:
+    """The videos and folders of extracted frames below a folder, found by the end of their path, without suffix."""
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise DataError(f"no such folder of videos: {root}")
+        self.root = root
+        self._by_name: dict[str, Record] = {}
+        self._by_path: dict[Path, Record] = {}
+        for record in _walk(root):
+            self._by_path[record.path] = record
+            stem = record.path if record.template else record.path.with_suffix("")
+            for parts in (stem.parts[-1:], stem.parts[-2:]):
+                self._by_name.setdefault("/".join(parts), record)
+
+    def find(self, label: str, *names: str) -> Record:
+        """The video with the first of these names that is there; else one that is not `on` the shelf."""
+        found = next((self._by_name[name] for name in names if name in self._by_name), Record(self.root / names[0], ""))
+        return replace(found, label=label)
+
+    def at(self, path: Path) -> Record | None:
+        """The video at a path."""
+        return self._by_path.get(path)
+
+
+def _walk(root: Path) -> Iterator[Record]:
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        subfolders.sort()
+        if template := template_of(files):
+            yield Record(Path(folder), "", num_frames=count_frames(files, template), template=template)
+        yield from (Record(Path(folder, name), "") for name in sorted(files) if name.lower().endswith(SUFFIXES))
