@@ -2,15 +2,53 @@
 
 import copy
 import math
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import random_clips, small
 
-from ffn.losses import METHODS, distillation, labels_and_distillation, temporal_distillation
+from ffn.losses import (
+    METHODS,
+    distillation,
+    labels_alone,
+    mixed_sampling,
+    proportional_sampling,
+    temporal_distillation,
+)
 
 FRAMES = (2, 4, 8)
+backward = torch.Tensor.backward
+
+
+@dataclass(frozen=True)
+class Settings:
+    distillation: float = 1.0
+    share: float = 0.5
+
+
+class Drawing:
+    """A generator whose draws are known."""
+
+    def __init__(self, number=0.0, index=0):
+        self.number, self.index = number, index
+
+    def random(self):
+        return self.number
+
+    def integers(self, high):
+        assert self.index < high
+        return self.index
+
+
+class Seen:
+    """A network that keeps what it is shown."""
+
+    def __call__(self, clips):
+        self.clips = clips
+        return torch.zeros(len(clips), 7, requires_grad=True)
 
 
 def problem(batch=3):
@@ -43,8 +81,8 @@ def test_backward_per_stream_gives_the_gradients_of_the_joint_loss(options):
     other = copy.deepcopy(model)
     joint = joint_loss(other, streams, labels, **options)
     joint.backward()
-    _, losses = temporal_distillation(model, streams, labels, torch.Tensor.backward, **options)
-    assert math.isclose(sum(losses.values()), joint.item(), rel_tol=1e-12)
+    _, losses = temporal_distillation(model, streams, labels, backward, **options)
+    assert math.isclose(sum(losses.values()).item(), joint.item(), rel_tol=1e-12)
     want = gradients(other)
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, want[name], rtol=1e-9, atol=1e-12)
@@ -63,7 +101,7 @@ def test_distillation_is_the_divergence_from_the_teacher():
 def test_the_teacher_learns_nothing_from_its_students():
     logits = {t: torch.randn(3, 7, requires_grad=True) for t in FRAMES}
     labels = torch.tensor([1, 2, 3])
-    temporal_distillation(lambda t: logits[t], {t: t for t in FRAMES}, labels, torch.Tensor.backward)
+    temporal_distillation(lambda t: logits[t], {t: t for t in FRAMES}, labels, backward)
     (alone,) = torch.autograd.grad(F.cross_entropy(logits[8], labels), logits[8])
     assert torch.equal(logits[8].grad, alone)
     assert all(logits[t].grad.any() for t in (2, 4))
@@ -77,13 +115,13 @@ def test_each_stream_is_freed_before_the_next_one_runs():
         calls.append(("forward", clips.shape[1]))
         return model(clips)
 
-    def backward(loss):
+    def recording(loss):
         calls.append(("backward", loss.item()))
         loss.backward()
 
-    logits, losses = temporal_distillation(network, streams, labels, backward)
+    logits, losses = temporal_distillation(network, streams, labels, recording)
     assert calls == [call for t in (8, 4, 2) for call in (("forward", t), ("backward", losses[t]))]
-    assert not any(answer.requires_grad for answer in logits.values())
+    assert not any(tensor.requires_grad for tensor in (*logits.values(), *losses.values()))
     assert all(answer.shape == (3, 7) for answer in logits.values())
 
 
@@ -91,15 +129,119 @@ def test_each_stream_is_freed_before_the_next_one_runs():
 def test_one_stream_is_plain_cross_entropy(method):
     model, streams, labels = problem()
     want = F.cross_entropy(copy.deepcopy(model)(streams[4]), labels)
-    logits, losses = METHODS[method](model, {4: streams[4]}, labels, torch.Tensor.backward)
+    rng = np.random.default_rng(0)
+    logits, losses = METHODS[method](Settings())(model, {4: streams[4]}, labels, backward, rng)
     assert losses == {4: want.item()}
     assert logits.keys() == {4}
 
 
 def test_labels_on_every_stream_add_their_cross_entropy():
     model, streams, labels = problem()
-    _, plain = temporal_distillation(copy.deepcopy(model), streams, labels, torch.Tensor.backward)
-    logits, labelled = labels_and_distillation(model, streams, labels, torch.Tensor.backward)
+    _, plain = temporal_distillation(copy.deepcopy(model), streams, labels, backward)
+    rng = np.random.default_rng(0)
+    logits, labelled = METHODS["ffn-labels"](Settings())(model, streams, labels, backward, rng)
     for t in (2, 4):
         assert math.isclose(labelled[t] - plain[t], F.cross_entropy(logits[t], labels).item(), rel_tol=1e-9)
     assert labelled[8] == plain[8]
+
+
+def test_methods_hear_the_weight_of_distillation():
+    model, streams, labels = problem()
+    rng = np.random.default_rng(0)
+    _, one = METHODS["ffn"](Settings())(copy.deepcopy(model), streams, labels, backward, rng)
+    _, other = METHODS["ffn"](Settings(distillation=0.3))(model, streams, labels, backward, rng)
+    for t in (2, 4):
+        torch.testing.assert_close(other[t], 0.3 * one[t])
+    assert other[8] == one[8]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_labels_may_be_shares_of_the_classes(method):
+    model, streams, labels = problem()
+    outcomes = []
+    for answer in (labels, F.one_hot(labels, 7).double()):
+        rng = np.random.default_rng(0)
+        outcomes.append(METHODS[method](Settings())(copy.deepcopy(model), streams, answer, backward, rng)[1])
+    assert outcomes[0].keys() == outcomes[1].keys()
+    for t, loss in outcomes[0].items():
+        torch.testing.assert_close(outcomes[1][t], loss)
+
+
+@pytest.mark.parametrize("method", ["ffn", "ffn-labels"])
+def test_a_sampled_stream_has_the_gradients_of_all_in_expectation(method):
+    model, streams, labels = problem()
+    whole, one, other = (copy.deepcopy(model) for _ in range(3))
+    METHODS[method](Settings())(whole, streams, labels, backward, Drawing())
+    for drawn, shown in ((one, 0), (other, 1)):
+        _, losses = METHODS[f"{method}-sampled"](Settings())(drawn, streams, labels, backward, Drawing(index=shown))
+        assert losses.keys() == {8, (4, 2)[shown]}
+    want = gradients(whole)
+    halves = gradients(one), gradients(other)
+    for name, gradient in want.items():
+        mean = sum(half[name] if half[name] is not None else 0 for half in halves) / 2
+        torch.testing.assert_close(mean, gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_sampled_streams_are_drawn_evenly_and_need_a_generator():
+    model, streams, labels = Seen(), {t: random_clips(t, 3, size=16) for t in FRAMES}, torch.arange(3)
+    method = METHODS["ffn-sampled"](Settings())
+    drawn = [min(method(model, streams, labels, backward, np.random.default_rng(seed))[1]) for seed in range(200)]
+    assert set(drawn) == {2, 4}
+    assert 70 < drawn.count(2) < 130
+    with pytest.raises(ValueError, match="it needs an rng"):
+        temporal_distillation(model, streams, labels, backward, sampled=True)
+
+
+@pytest.mark.parametrize("method", ["labels", "single"])
+def test_labels_alone_are_the_sum_of_cross_entropies(method):
+    model, streams, labels = problem()
+    other = copy.deepcopy(model)
+    joint = sum(F.cross_entropy(other(streams[t]), labels) for t in FRAMES)
+    joint.backward()
+    rng = np.random.default_rng(0)
+    logits, losses = METHODS[method](Settings())(model, streams, labels, backward, rng)
+    assert list(losses) == [8, 4, 2]
+    assert math.isclose(sum(losses.values()).item(), joint.item(), rel_tol=1e-12)
+    want = gradients(other)
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, want[name], rtol=1e-9, atol=1e-12)
+    assert not any(tensor.requires_grad for tensor in (*logits.values(), *losses.values()))
+
+
+def test_proportional_sampling_shows_the_longest_or_the_shortest():
+    model, streams, labels = problem()
+    for number, shown in ((0.69, 8), (0.7, 2)):
+        want = labels_alone(copy.deepcopy(model), {shown: streams[shown]}, labels, backward)[1]
+        rng = Drawing(number)
+        assert proportional_sampling(copy.deepcopy(model), streams, labels, backward, rng, share=0.7)[1] == want
+
+
+def test_mixed_sampling_mixes_the_shortest_into_consecutive_frames_of_the_longest():
+    _, streams, labels = problem()
+    before = {t: clips.clone() for t, clips in streams.items()}
+    network = Seen()
+    _, losses = mixed_sampling(network, streams, labels, backward, Drawing(0.25, index=3), share=0.5)
+    assert losses.keys() == {8}
+    want = streams[8].clone()
+    want[:, 3:5] = 0.75 * streams[8][:, 3:5] + 0.25 * streams[2]
+    torch.testing.assert_close(network.clips, want)
+    mixed_sampling(network, streams, labels, backward, Drawing(0.5), share=0.5)
+    assert network.clips is streams[8]
+    assert all(torch.equal(streams[t], before[t]) for t in FRAMES)
+
+
+def test_mixed_sampling_reaches_every_place_and_every_weight():
+    clips = {2: torch.ones(1, 2, 1, 1, 1), 8: torch.zeros(1, 8, 1, 1, 1)}
+    places, weights, mixed = set(), [], 0
+    for seed in range(400):
+        network, rng = Seen(), np.random.default_rng(seed)
+        mixed_sampling(network, clips, torch.tensor([0]), backward, rng, share=0.75)
+        if at := network.clips.flatten().nonzero().flatten().tolist():
+            mixed += 1
+            assert at == [at[0], at[0] + 1]
+            places.add(at[0])
+            weights.append(network.clips.max().item())
+    assert places == set(range(7))
+    assert 270 < mixed < 330
+    assert 0.45 < np.mean(weights) < 0.55
+    assert max(weights) - min(weights) > 0.9
