@@ -54,6 +54,13 @@ def _heads(model: nn.Module) -> list[nn.Linear]:
 
 def schedule(optimiser: torch.optim.Optimizer, training: "Training", steps: int) -> LRScheduler:
     """The learning rate over `steps` steps in all; call its `step` after each."""
+    plan = _schedule(optimiser, training, steps)
+    optimiser.zero_grad()
+    optimiser.step()  # of nothing: mixed precision may skip the first real one, and torch would warn
+    return plan
+
+
+def _schedule(optimiser: torch.optim.Optimizer, training: "Training", steps: int) -> LRScheduler:
     if training.schedule == "onecycle":
         peaks = [group["lr"] for group in optimiser.param_groups]
         return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=training.warmup)
