@@ -6,14 +6,20 @@ Shapes: N videos, K classes.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from ffn.data import Batch, Clips
+from ffn.distribution import Processes
 from ffn.model import FrameFlexible
-from ffn.statistics import Divergence, divergence, measured, running_statistics
+from ffn.order import InOrder
+from ffn.statistics import Divergence, Moments, divergence, measured, running_statistics
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Progress = Callable[[int, int], object]
 
@@ -64,12 +70,19 @@ def wilson(correct: int, clips: int, z: float = 1.959964) -> tuple[float, float]
 
 @torch.inference_mode()
 def evaluate(
-    model: FrameFlexible, clips: Clips, *, batch_size: int = 32, workers: int = 0, progress: Progress | None = None
+    model: FrameFlexible,
+    clips: Clips,
+    *,
+    batch_size: int = 32,
+    workers: int = 0,
+    progress: Progress | None = None,
+    engine: "Accelerator | None" = None,
 ) -> list[Result]:
     """One `Result` per frame count of `clips`: predictions and norm statistics from the same forward passes.
 
     Every video is decoded once. Videos that cannot be read are left out and named in every result. `progress` is
-    called with (videos done, videos in all); an exception that it raises cancels the evaluation.
+    called with (videos done, videos in all); an exception that it raises cancels the evaluation. With an `engine` of
+    several processes each takes a part, which is what its `progress` counts, and all return the whole.
 
     Raises:
         ValueError: when the model is in training mode.
@@ -77,19 +90,45 @@ def evaluate(
     if model.training:
         raise ValueError("the model is in training mode; call model.eval() first")
     device = next(model.parameters()).device
+    processes = Processes(engine)
     runs = [_Run(model, t) for t in clips.frames]
-    indices: list[int] = []
-    labels: list[int] = []
-    unreadable: list[str] = []
-    for batch in clips.loader(batch_size, workers=workers):
+    seen = _Seen({run.num_frames: run.moments for run in runs})
+    order = InOrder(len(clips), batch_size, part=processes.part)
+    for batch in DataLoader(clips, batch_sampler=order, num_workers=workers, collate_fn=clips.collate):
         for run in runs if len(batch) else ():
-            run.add(batch, device)
-        indices += batch.indices
-        labels += batch.labels.tolist()
-        unreadable += [item.reason for item in batch.unreadable]
+            seen.logits[run.num_frames].append(run(batch, device))
+        seen.add(batch)
         if progress:
-            progress(len(indices) + len(unreadable), len(clips))
-    return [run.result(np.array(indices, int), np.array(labels, int), tuple(unreadable)) for run in runs]
+            progress(len(seen.indices) + len(seen.unreadable), len(order.indices))
+    whole, *others = processes.each(seen)
+    for other in others:
+        whole.merge(other)
+    return [run.result(whole) for run in runs]
+
+
+class _Seen:
+    """What a process saw: videos, in this order, and by frame count their logits and what norms measured."""
+
+    def __init__(self, moments: dict[int, dict[str, Moments]]) -> None:
+        self.indices: list[int] = []
+        self.labels: list[int] = []
+        self.unreadable: list[tuple[int, str]] = []
+        self.logits: dict[int, list[np.ndarray]] = {t: [] for t in moments}
+        self.moments = moments
+
+    def add(self, batch: Batch) -> None:
+        self.indices += batch.indices
+        self.labels += batch.labels.tolist()
+        self.unreadable += [(item.index, item.reason) for item in batch.unreadable]
+
+    def merge(self, other: "_Seen") -> None:
+        self.indices += other.indices
+        self.labels += other.labels
+        self.unreadable += other.unreadable
+        for t, moments in self.moments.items():
+            self.logits[t] += other.logits[t]
+            for name, found in moments.items():
+                found.merge(other.moments[t][name])
 
 
 class _Run:
@@ -100,21 +139,21 @@ class _Run:
         self.branch = model.route(num_frames)
         self.plain = model.at(self.branch, num_frames)
         self.network, self.moments = measured(self.plain)
-        self.logits: list[np.ndarray] = []
 
-    def add(self, batch: Batch, device: torch.device) -> None:
-        logits = self.network(batch.stream(self.num_frames, device))
-        self.logits.append(logits.float().cpu().numpy())
+    def __call__(self, batch: Batch, device: torch.device) -> np.ndarray:
+        return self.network(batch.stream(self.num_frames, device)).float().cpu().numpy()
 
-    def result(self, indices: np.ndarray, labels: np.ndarray, unreadable: tuple[str, ...]) -> Result:
+    def result(self, seen: _Seen) -> Result:
         used = running_statistics(self.plain)
-        seen = {name: moments.gaussian() for name, moments in self.moments.items() if moments.count}
+        found = {name: m.gaussian() for name, m in seen.moments[self.num_frames].items() if m.count}
+        logits = seen.logits[self.num_frames]
+        order = np.argsort(np.array(seen.indices, int))
         return Result(
             num_frames=self.num_frames,
             branch=self.branch,
-            indices=indices,
-            labels=labels,
-            logits=np.concatenate(self.logits) if self.logits else np.zeros((0, 1), np.float32),
-            divergences={name: divergence(seen[name], used[name]) for name in seen},
-            unreadable=unreadable,
+            indices=np.array(seen.indices, int)[order],
+            labels=np.array(seen.labels, int)[order],
+            logits=np.concatenate(logits)[order] if logits else np.zeros((0, 1), np.float32),
+            divergences={name: divergence(found[name], used[name]) for name in found},
+            unreadable=tuple(reason for _, reason in sorted(seen.unreadable)),
         )

@@ -25,12 +25,17 @@ class Moments:
     def add(self, x: Tensor) -> None:
         """Takes in activations with their channels in dimension 1, such as (N, C, H, W)."""
         variance, mean = torch.var_mean(x, dim=[axis for axis in range(x.ndim) if axis != 1], correction=0)
-        variance, mean = variance.double().cpu(), mean.double().cpu()
         count = x.numel() // x.shape[1]
-        total = self.count + count
-        step = mean - self.mean
-        self.squares = self.squares + variance * count + step**2 * (self.count * count / total)
-        self.mean = self.mean + step * (count / total)
+        self.merge(Moments(count, mean.double().cpu(), variance.double().cpu() * count))
+
+    def merge(self, other: "Moments") -> None:
+        """Takes in what `other` has taken in."""
+        if not other.count:
+            return
+        total = self.count + other.count
+        step = other.mean - self.mean
+        self.squares = self.squares + other.squares + step**2 * (self.count * other.count / total)
+        self.mean = self.mean + step * (other.count / total)
         self.count = total
 
     def gaussian(self) -> Gaussian:

@@ -1,22 +1,28 @@
 """Training: a flat frozen config, and a loop that can be stopped after any step and taken up again."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ffn.data import Batch, Clips
+from ffn.distribution import Processes
 from ffn.layers import nearest
 from ffn.losses import METHODS
+from ffn.mixing import mix
 from ffn.model import FrameFlexible
 from ffn.optimisation import OPTIMISERS, SCHEDULES, optimiser, schedule
-from ffn.order import ALL, Part, Shuffled, steps_per_epoch
+from ffn.order import Shuffled, steps_per_epoch
+from ffn.synchrony import SynchronisedNorms
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -89,6 +95,7 @@ class Epoch:
     clips: int
     unreadable: tuple[str, ...]
     learning_rate: float
+    waiting: float = field(default=0.0, compare=False)  # share of the time in which the next batch was not there yet
 
 
 def train(
@@ -111,7 +118,8 @@ class Trainer:
 
     After every step, when `progress` is called, `state_dict` is whole: a trainer that loads it goes on from there and
     ends with the same weights, to the last bit where the device computes the same twice. With an `engine` of several
-    processes each has its part of every batch.
+    processes each has its part of every batch; all go the same steps, yield the same epochs and must be asked for them
+    alike.
     """
 
     def __init__(
@@ -127,108 +135,150 @@ class Trainer:
         if not set(self.frames) <= set(clips.frames) or clips.seed is None:
             raise ValueError(f"the clips must be sampled with a seed at {self.frames}, got {clips.frames}")
         self.model, self.clips, self.training, self.progress = model, clips, training, progress
+        self.processes = Processes(engine)
+        self.network = self.processes.distribute(model, branches=len(model.frames) > 1)
         self.device = next(model.parameters()).device
-        self.engine = engine if engine is not None and engine.num_processes > 1 else None
-        self.part = Part(engine.process_index, engine.num_processes) if self.engine and engine else ALL
-        self.network = self.engine.prepare_model(model) if self.engine else model
+        self.fewest = self._fewest()
         self.method = METHODS[training.method](training)
         self.steps = steps_per_epoch(len(clips), training.batch_size)
         self.optimiser = optimiser(model, training)
         self.schedule = schedule(self.optimiser, training, training.epochs * self.steps)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=training.precision == "float16")
         self.step = 0  # of all steps, the one to do next
+        self.waiting = _Waiting()
+        self.epoch = 0  # of all epochs, the one whose row comes next
         self.tally = _Tally(self.frames)
 
     def __iter__(self) -> Iterator[Epoch]:
-        while self.step < self.training.epochs * self.steps:
-            epoch, first = divmod(self.step, self.steps)
+        while self.epoch < self.training.epochs:
             self.model.train()
-            self.clips.epoch = epoch
-            for batch in self._batches(epoch, first):
-                self._learn(batch)
-                self.tally.unreadable += [unreadable.reason for unreadable in batch.unreadable]
+            self.clips.epoch = self.epoch
+            for batch in self.waiting.over(self._batches(self.epoch, self.step - self.epoch * self.steps)):
+                with self._random():
+                    self._learn(batch)
                 self.schedule.step()
                 self.step += 1
                 if self.progress:
                     self.progress(self.step, self.training.epochs * self.steps)
-            row = self.tally.epoch(epoch + 1, float(self.schedule.get_last_lr()[0]))
+            self.processes.share_buffers(self.model)
+            self.epoch += 1
+            row = self.tally.epoch(self.epoch, float(self.schedule.get_last_lr()[0]), self.waiting.share)
             self.tally = _Tally(self.frames)
             yield row
 
-    def _batches(self, epoch: int, first: int) -> "DataLoader[Batch]":
+    def _batches(self, epoch: int, first: int) -> "DataLoader[Any]":
         order = Shuffled(
             len(self.clips),
             self.training.batch_size,
             seed=self.training.seed,
             epoch=epoch,
             first=first,
-            part=self.part,
+            part=self.processes.part,
         )
         return DataLoader(
             self.clips, batch_sampler=order, num_workers=self.training.workers, collate_fn=self.clips.collate
         )
 
+    def _fewest(self) -> int:
+        """How many clips a process needs for a step: a batch norm has no statistics over one clip of one pixel."""
+        batch_norms = any(isinstance(module, _BatchNorm) for module in self.model.modules())
+        fewest = 2 if batch_norms and not self._synchronised else 1
+        step, processes = min(self.training.batch_size, len(self.clips)), self.processes.part.of
+        if step // processes < fewest:
+            way = " or synchronise the norms" if processes > 1 and fewest > 1 else ""
+            raise ValueError(f"a step of {step} videos leaves a process fewer than {fewest}; take larger batches{way}")
+        return fewest
+
+    @property
+    def _synchronised(self) -> bool:
+        return self.training.sync_norms and self.processes.part.of > 1
+
+    @contextmanager
+    def _random(self) -> Iterator[None]:
+        """torch draws from seed, step and process alone, so that there is no state to keep; elsewhere it goes on."""
+        drawn = np.random.SeedSequence((self.training.seed, self.step, self.processes.part.rank))
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(int(drawn.generate_state(1, np.uint64)[0]))
+            yield
+
     def _learn(self, batch: Batch) -> None:
-        if len(batch) < 2:  # a norm has no statistics over one clip of one pixel
+        share = self._share(batch)
+        if not share:
             return
-        labels = batch.labels.to(self.device)
         rng = np.random.default_rng((self.training.seed, self.step))
+        streams, labels = mix(
+            _Streams(batch, self.frames, self.device),
+            batch.labels.to(self.device),
+            self.training,
+            num_classes=self.model.config["num_classes"],
+            size=batch.preprocessing.crop,
+            rng=rng,
+        )
         self.optimiser.zero_grad()
-        logits, losses = self.method(self._predict, _Streams(batch, self.frames, self.device), labels, self._backward, rng)
-        self._check(losses)
+        with SynchronisedNorms() if self._synchronised else nullcontext():
+            logits, losses = self.method(
+                self._predict, streams, labels, lambda loss: self.scaler.scale(loss * share).backward(), rng
+            )
+        self.tally.add(self._checked(_sums(logits, losses, labels)))
         self.scaler.unscale_(self.optimiser)
         if self.training.clip_gradient:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_gradient)
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        self.tally.add(logits, losses, labels)
+
+    def _share(self, batch: Batch) -> float:
+        """How much this process's mean loss counts, 1 where all have as many clips; 0 in all where one has too few."""
+        clips, unreadable = zip(*self.processes.rows(len(batch), len(batch.unreadable)), strict=True)
+        if any(unreadable):
+            reasons = self.processes.each([item.reason for item in batch.unreadable])
+            self.tally.unreadable += chain.from_iterable(reasons)
+        return len(batch) / (sum(clips) / len(clips)) if min(clips) >= self.fewest else 0.0
 
     def _predict(self, clips: Tensor) -> Tensor:
         """Logits in single precision; baselines show a network counts that it has no branch for."""
         branch = nearest(clips.shape[1], self.model.frames)
         precision = PRECISIONS[self.training.precision]
         with torch.autocast(self.device.type, precision, enabled=precision is not None):
-            return self.network(clips, branch).float()
+            logits = self.network(clips, branch)
+        return logits.float() if precision else logits
 
-    def _backward(self, loss: Tensor) -> None:
-        self.scaler.scale(loss).backward()
-
-    def _check(self, losses: Mapping[int, Tensor]) -> None:
-        values = torch.stack(list(losses.values())).tolist()
-        if not all(map(isfinite, values)):
+    def _checked(self, sums: "_Sums") -> "_Sums":
+        """The `sums` of this process over all of them; one whose loss is no longer a number stops them all."""
+        numbers = iter(self.processes.total(list(chain.from_iterable(sums.values()))))
+        sums = {t: (next(numbers), next(numbers), next(numbers)) for t in sums}
+        losses = {t: loss / clips for t, (loss, _, clips) in sums.items()}
+        if not all(map(isfinite, losses.values())):
             epoch, step = divmod(self.step, self.steps)
             raise FloatingPointError(
-                f"the loss is {dict(zip(losses, values, strict=True))} at step {step + 1} of {self.steps} of epoch "
-                f"{epoch + 1}: lower the learning rate of {self.training.learning_rate:g}"
+                f"the loss is {losses} at step {step + 1} of {self.steps} of epoch {epoch + 1}: "
+                f"lower the learning rate of {self.training.learning_rate:g}"
             )
+        return sums
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the steps to come depend on."""
-        state = {
+        """Everything that the steps to come depend on, the same in every process but for running statistics.
+
+        Those of the first process are the network's: every epoch ends with them in all.
+        """
+        return {
             "step": self.step,
+            "epoch": self.epoch,
             "tally": vars(self.tally),
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "random": torch.get_rng_state(),
         }
-        if self.device.type == "cuda":
-            state["random_cuda"] = torch.cuda.get_rng_state(self.device)
-        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from a `state_dict` of the same training."""
-        self.step = state["step"]
+        self.step, self.epoch = state["step"], state["epoch"]
         vars(self.tally).update(state["tally"])
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         with suppress(RuntimeError):  # a scaler that is not used has nothing to load
             self.scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["random"].cpu())
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
 
 
 class _Streams(Mapping[int, Tensor]):
@@ -247,8 +297,36 @@ class _Streams(Mapping[int, Tensor]):
         return len(self.frames)
 
 
+class _Waiting:
+    """How much of the time a loop waits for its items."""
+
+    def __init__(self) -> None:
+        self.share = 0.0
+
+    def over(self, items: Iterable[Batch]) -> Iterator[Batch]:
+        begun, waited, source = time.perf_counter(), 0.0, iter(items)
+        while True:
+            asked = time.perf_counter()
+            item = next(source, None)
+            waited += time.perf_counter() - asked
+            self.share = waited / max(1e-9, time.perf_counter() - begun)
+            if item is None:
+                return
+            yield item
+
+
+_Sums = dict[int, tuple[float, float, float]]  # by frame count: losses, right answers, clips
+
+
+def _sums(logits: Mapping[int, Tensor], losses: Mapping[int, Tensor], labels: Tensor) -> _Sums:
+    """What one step adds to an epoch."""
+    targets = labels if labels.ndim == 1 else labels.argmax(-1)
+    clips = len(labels)
+    return {t: (float(losses[t]) * clips, int((logits[t].argmax(-1) == targets).sum()), clips) for t in logits}
+
+
 class _Tally:
-    """Sums over an epoch."""
+    """Sums over an epoch and all processes."""
 
     def __init__(self, frames: tuple[int, ...]) -> None:
         self.loss = dict.fromkeys(frames, 0.0)
@@ -256,14 +334,13 @@ class _Tally:
         self.clips = dict.fromkeys(frames, 0)
         self.unreadable: list[str] = []
 
-    def add(self, logits: Mapping[int, Tensor], losses: Mapping[int, Tensor], labels: Tensor) -> None:
-        targets = labels if labels.ndim == 1 else labels.argmax(-1)
-        for t, answer in logits.items():
-            self.loss[t] += float(losses[t]) * len(labels)
-            self.correct[t] += int((answer.argmax(-1) == targets).sum())
-            self.clips[t] += len(labels)
+    def add(self, sums: _Sums) -> None:
+        for t, (loss, correct, clips) in sums.items():
+            self.loss[t] += loss
+            self.correct[t] += int(correct)
+            self.clips[t] += int(clips)
 
-    def epoch(self, number: int, learning_rate: float) -> Epoch:
+    def epoch(self, number: int, learning_rate: float, waiting: float) -> Epoch:
         seen = {t: max(1, n) for t, n in self.clips.items()}
         return Epoch(
             epoch=number,
@@ -272,4 +349,5 @@ class _Tally:
             clips=max(self.clips.values()),
             unreadable=tuple(self.unreadable),
             learning_rate=learning_rate,
+            waiting=waiting,
         )
