@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ffn.lists import DataError, Record, class_number, read_list
+from ffn.lists import DataError, Record, read_list
 from ffn.processes import parallel
 from ffn.video import UnreadableVideoError, count_frames, open_video, template_of
 
@@ -70,22 +70,21 @@ def check(
         raise ValueError(f"a sample has at least 1 video, got {sample}")
     source = Path(source).expanduser()
     try:
-        listing = read_list(source)
+        listing = read_list(source, classes)
     except (DataError, OSError) as error:
         return Report((Finding(str(source), str(error)),), 0, 0, (), (), {})
-    records, names = listing.records, tuple(classes or listing.classes)
-    numbers = {label: class_number(label, names) for label in {record.label for record in records}}
+    records = listing.records
     absent = {finding.place: finding for finding in _absent(records)}
     chosen = [record for record in _sampled(records, sample, seed) if str(record.path) not in absent]
     seen = list(_watched(parallel(look, chosen, workers), len(chosen), progress))
     broken = [Finding(str(record.path), one.problem) for record, one in zip(chosen, seen, strict=True) if one.problem]
     fine = [one for one in seen if not one.problem]
-    counts = Counter(numbers[record.label] for record in records)
+    counts = Counter(record.label for record in records)
     return Report(
-        findings=(*_of_labels(source, records, numbers), *_repeated(records), *absent.values(), *broken),
+        findings=(*_of_labels(source, counts, listing.classes), *_repeated(records), *absent.values(), *broken),
         videos=len(records),
         decoded=len(fine),
-        per_class=tuple(counts[i] for i in range(len(names))),
+        per_class=tuple(counts[name] for name in listing.classes),
         lengths=tuple(one.length for one in fine),
         sizes=dict(Counter(one.size for one in fine)),
     )
@@ -110,10 +109,9 @@ def _count(record: Record) -> int:
     return count_frames(names, record.template or template_of(names))
 
 
-def _of_labels(source: Path, records: Sequence[Record], numbers: Mapping[str, int | None]) -> Iterator[Finding]:
-    for label, count in sorted(Counter(record.label for record in records).items()):
-        if numbers[label] is None:
-            yield Finding(str(source), f"{count} videos have the label {label}, which is none of the classes")
+def _of_labels(source: Path, counts: Mapping[str, int], classes: Sequence[str]) -> Iterator[Finding]:
+    for label in sorted(counts.keys() - set(classes)):
+        yield Finding(str(source), f"{counts[label]} videos have the label {label}, which is none of the classes")
 
 
 def _absent(records: Iterable[Record]) -> Iterator[Finding]:

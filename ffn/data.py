@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ffn.checkpoint import preprocessing as of_card
-from ffn.lists import DataError, class_number, read_list
+from ffn.lists import DataError, read_list
 from ffn.mirroring import mirrored_classes
 from ffn.pixels import Pixels, Progress, fits, remembered
 from ffn.sampling import stream_indices
@@ -103,9 +103,8 @@ class Clips(Dataset[Sample | Unreadable]):
         self.source = Path(source).expanduser()
         self.frames = tuple(frames)
         self.preprocessing = preprocessing
-        listing = read_list(self.source)
-        self.videos = listing.records
-        self.classes = tuple(classes or listing.classes)
+        listing = read_list(self.source, classes)
+        self.videos, self.classes = listing.records, listing.classes
         self.labels = self._number("the network" if classes else "classes.txt")
         self.seed, self.augmentation, self.epoch = seed, augmentation or Augmentation(), 0
         swap = seed is not None and self.augmentation.flip == "swap"
@@ -114,15 +113,15 @@ class Clips(Dataset[Sample | Unreadable]):
         self._pixels: Pixels | None = None
 
     def _number(self, owner: str) -> list[int]:
-        numbers = {label: class_number(label, self.classes) for label in {video.label for video in self.videos}}
-        unknown = sorted(label for label, number in numbers.items() if number is None)
+        number = {name: i for i, name in enumerate(self.classes)}
+        unknown = sorted({video.label for video in self.videos} - number.keys())
         if unknown:
             raise DataError(
                 f"{self.source} has {len(unknown)} labels that {owner}'s {len(self.classes)} classes lack "
                 f"({_some(unknown)}; its classes are {_some(self.classes)}); "
                 "use data with these classes, or a checkpoint trained on this data"
             )
-        return [number for video in self.videos if (number := numbers[video.label]) is not None]
+        return [number[video.label] for video in self.videos]
 
     def __len__(self) -> int:
         return len(self.videos)

@@ -70,29 +70,31 @@ class Listing:
     classes: tuple[str, ...]
 
 
-def read_list(source: Path) -> Listing:
+def read_list(source: Path, classes: Sequence[str] | None = None) -> Listing:
     """The videos that a folder, manifest or list names.
 
-    The classes are those of `classes.txt` beside a list or manifest, else the labels: the names sorted, or all numbers
-    up to the highest.
+    The classes are the given ones; or those of `classes.txt` beside a list or manifest; or else the labels: the names
+    sorted, or all numbers up to the highest. Where a list or manifest has numbers for labels, they count the names in
+    `classes.txt`, or where there is none the given ones.
 
     Raises:
         DataError: when there is no such source, or no video in it, or a line that cannot be understood.
     """
     if source.is_dir():
-        records, named = _of_folder(source), None
+        records, derived = _of_folder(source), None
         empty = f"{source} holds no videos: expected files like {source.name}/class_name/video.mp4"
     elif source.is_file():
-        records, named = _of_file(source)
+        records, derived = _of_file(source)
         empty = f"the manifest {source} lists no videos"
     else:
         raise DataError(f"no such folder or manifest: {source}")
     if not records:
         raise DataError(empty)
     beside = source.parent / CLASSES
-    if not source.is_dir() and beside.is_file():
-        return _with_names(records, read_classes(beside))
-    return Listing(records, named or tuple(sorted({record.label for record in records})))
+    named = read_classes(beside) if beside.is_file() and not source.is_dir() else None
+    if not source.is_dir() and (names := named or classes):
+        records = _with_names(records, names)
+    return Listing(records, tuple(classes or named or derived or sorted({record.label for record in records})))
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -214,11 +216,14 @@ def _numbers(source: Path, labels: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(map(str, range(highest + 1)))
 
 
-def _with_names(records: Sequence[Record], classes: tuple[str, ...]) -> Listing:
-    """Labels that are numbers become names; those that are neither stay as they are, for who reads them to name."""
-    places = {label: class_number(label, classes) for label in {record.label for record in records}}
-    names = {label: label if place is None else classes[place] for label, place in places.items()}
-    return Listing([replace(record, label=names[record.label]) for record in records], classes)
+def _with_names(records: list[Record], names: Sequence[str]) -> list[Record]:
+    """Labels that are numbers, if all are, become names; one that is out of range stays, for who reads it to name."""
+    labels = {record.label for record in records}
+    if not all(map(str.isdecimal, labels)):
+        return records
+    places = {label: class_number(label, names) for label in labels}
+    named = {label: label if place is None else names[place] for label, place in places.items()}
+    return [replace(record, label=named[record.label]) for record in records]
 
 
 def _fingerprint(path: Path, edge: int = 2**16) -> str:

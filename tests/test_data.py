@@ -365,6 +365,13 @@ def test_extracted_frames_that_are_missing_or_broken_are_named(tmp_path):
         assert said in reason
 
 
+def test_folders_name_their_classes_though_the_names_be_numbers(folder):
+    (folder / "b").rename(folder / "1")
+    assert clips_of(folder).classes == ("1", "a")
+    with pytest.raises(DataError, match=r"1 labels that the network's 2 classes lack \(1; its classes are a, b\)"):
+        clips_of(folder, classes=["a", "b"])
+
+
 def test_labels_out_of_range_are_named(folder):
     (folder / "list.txt").write_text("a/0.mp4 0\nb/0.mp4 2\n")
     (folder / "classes.txt").write_text("a\nb\n")
