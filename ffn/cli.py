@@ -120,17 +120,25 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from ffn.distribution import engine
     from ffn.runs import run
 
     experiment = _experiment(options)
-    device = _device(options.device or _best_device())
-    with _Progress(unit="clips") as progress:
-        for row in run(experiment, options.output, resume=options.resume, device=device, report=progress):
-            shown = [f"{t}: {row[f'val_{t}']:.2f}" for t in experiment.shown if f"val_{t}" in row]
-            validated = f"; validation top-1 % at frames {', '.join(shown)}" if shown else ""
-            losses = ", ".join(f"{t}: {row[f'loss_{t}']:.4f}" for t in experiment.shown)
-            tqdm.write(f"epoch {row['epoch']}/{experiment.epochs}: loss at frames {losses}{validated}", file=sys.stdout)
+    with engine() as shared, _Progress(unit="clips") as progress:
+        device = shared.device if shared else _device(options.device or _best_device())
+        training = run(experiment, options.output, resume=options.resume, device=device, engine=shared, report=progress)
+        for row in training:
+            if shared is None or shared.is_main_process:
+                tqdm.write(_epoch(experiment, row), file=sys.stdout)
     print(options.output)
+
+
+def _epoch(experiment: "Experiment", row: dict[str, Any]) -> str:
+    """One epoch in one line."""
+    losses = ", ".join(f"{t}: {row[f'loss_{t}']:.4f}" for t in experiment.shown)
+    validated = ", ".join(f"{t}: {row[f'val_{t}']:.2f}" for t in experiment.shown if f"val_{t}" in row)
+    validation = f"; validation top-1 % at frames {validated}" if validated else ""
+    return f"epoch {row['epoch']}/{experiment.epochs}: loss at frames {losses}{validation}"
 
 
 def _experiment(options: argparse.Namespace) -> "Experiment":

@@ -189,7 +189,8 @@ def start_from(model: FrameFlexible, source: FrameFlexible) -> None:
             )
         for name, tensor in own.items():
             other = others[name]
-            is_head = len(tensor) == model.config["num_classes"] != source.config["num_classes"]
+            classes, others_classes = model.config["num_classes"], source.config["num_classes"]
+            is_head = tensor.shape[:1] == (classes,) and other.shape[:1] == (others_classes,)
             if tensor.shape == other.shape:
                 tensor.copy_(other)
             elif not is_head:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ffn.checkpoint import save
+from ffn.distribution import Processes
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.files import replacing, write_csv
@@ -108,16 +109,25 @@ def run(
         DataError: when the data cannot be used.
         FloatingPointError: when the loss is no longer a number; the run keeps the state after its last whole epoch.
     """
-    main = engine is None or engine.is_main_process
-    if main:
-        settle(experiment, folder, resume=resume)
-    if engine is not None:
-        engine.wait_for_everyone()
-    yield from _Run(experiment, folder, device=device, engine=engine, main=main, report=report)
+    _settle_together(Processes(engine), lambda: settle(experiment, folder, resume=resume))
+    yield from _Run(experiment, folder, device=device, engine=engine, report=report)
+
+
+def _settle_together(processes: Processes, settle: Callable[[], None]) -> None:
+    """`settle` in the first process; where it fails there, all raise its error."""
+    problem: Exception | None = None
+    if processes.part.rank == 0:
+        try:
+            settle()
+        except (OSError, RunError) as error:
+            problem = error
+    for found in processes.each(problem):
+        if found:
+            raise found
 
 
 class _Run:
-    """One run under way."""
+    """One run under way, in this process and perhaps others; the first one writes."""
 
     def __init__(
         self,
@@ -126,11 +136,12 @@ class _Run:
         *,
         device: str | torch.device,
         engine: "Accelerator | None",
-        main: bool,
         report: Report | None,
     ) -> None:
-        self.experiment, self.folder, self.main, self.engine = experiment, folder, main, engine
-        self.report = report if main else None
+        self.experiment, self.folder, self.engine = experiment, folder, engine
+        self.processes = Processes(engine)
+        self.main = self.processes.part.rank == 0
+        self.report = report if self.main else None
         self.clips = experiment.clips()
         self.model = experiment.build(len(self.clips.classes)).to(device)
         self.validation = (
@@ -165,7 +176,7 @@ class _Run:
         if self.report:
             epoch = -(-done // self.trainer.steps)
             self.report(f"epoch {epoch}/{self.experiment.epochs}", done * size, steps * size)
-        if self.stop and done < steps:
+        if done < steps and any(stop for (stop,) in self.processes.rows(self.stop)):
             self._save()
             raise Stopped(f"stopped after step {done} of {steps}; --resume goes on from there")
 

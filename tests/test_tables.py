@@ -1,0 +1,158 @@
+"""The tables: what is trained for them, and that their rows are made once and can be made again."""
+
+import multiprocessing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import write_video
+
+from ffn import results, tables
+from ffn.experiment import Experiment
+from ffn.tables import Answers, Entry, Reproduction, averaged, entries, recipe, recipe_of
+
+TINY = {
+    "resize": 32,
+    "crop": 24,
+    "select": "last",
+    "batch_size": 4,
+    "epochs": 1,
+    "learning_rate": 1e-3,
+}
+BACKBONE = {"architecture": "resnet18", "model_options": {"channels": [8, 8, 8, 8]}}
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("splits")
+    for split in ("train", "val", "test"):
+        for label, level in (("dark", 60), ("light", 200)):
+            for i in range(2):
+                noise = np.random.default_rng(i).integers(-40, 40, (16, 32, 32, 3))
+                write_video(folder / split / label / f"{i}.mp4", (level + noise).astype(np.uint8))
+    return {split: folder / split for split in ("train", "val", "test")}
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The tables' trainings on a network and a schedule that take a second."""
+    monkeypatch.setattr(tables, "COMMON", TINY)
+    monkeypatch.setattr(tables, "PRETRAINING", {**TINY, "method": "single", "frames": (8,)})
+    monkeypatch.setattr(tables, "BACKBONES", {"resnet10t": BACKBONE})
+
+
+def reproduction(folder, data):
+    return Reproduction(folder / "rows.csv", folder / "tables", data=data, report=lambda *_: None)
+
+
+def test_every_line_of_every_table_is_a_training_that_can_be_described():
+    for entry in entries():
+        assert entry.table in results.TABLES
+        if entry.method != "ensemble":
+            experiment = Experiment(**recipe_of(entry))
+            assert set(entry.frames) >= set(experiment.frames)
+            assert experiment.select == "last"
+        assert recipe(entry)
+    assert len(set(entries())) == len(entries())
+
+
+def test_all_methods_share_one_recipe():
+    """But for what makes the method, every training of a table has the same settings."""
+    own = {"method", "streams", "share", "without", "frames", "architecture", "model_options"}
+    kept = [{k: v for k, v in recipe_of(e).items() if k not in own} for e in entries() if e.method != "ensemble"]
+    assert all(settings == kept[0] for settings in kept)
+
+
+def test_a_recipe_is_named_by_all_that_decides_it():
+    single, ffn = Entry("1", "single", (16,)), Entry("1", "ffn", (4, 8, 16))
+    assert recipe(single) == recipe(replace(single, table="fig2")) != recipe(ffn)
+    assert recipe(Entry("1", "single", (4,))) != recipe(Entry("1", "finetune", (4, 16)))
+
+
+def test_the_rows_of_a_table_are_made_once(tiny, tmp_path, data, monkeypatch):
+    reproduction(tmp_path, data).run(["1"], [0])
+    rows = results.read(tmp_path / "rows.csv")
+    assert tuple(rows[0]) == results.COLUMNS
+    keys = [(r["table"], r["method"], r["backbone"], r["frames"], r["num_frames"], r["seed"]) for r in rows]
+    assert len(set(keys)) == len(keys)
+    assert {row["method"] for row in rows} == {entry.method for entry in entries(["1"])}
+    assert {row["clips"] for row in rows} == {"4"}
+    assert all(0 <= float(row["top1"]) <= 100 for row in rows)
+    monkeypatch.setattr(tables, "run", None)
+    again = reproduction(tmp_path, data)
+    again.run(["1"], [0])
+    assert results.read(tmp_path / "rows.csv") == rows
+    (tmp_path / "rows.csv").unlink()
+    again.run(["1"], [0])  # what was trained is there still
+    assert results.read(tmp_path / "rows.csv") == rows
+    again.run(["fig2"], [])
+    assert results.read(tmp_path / "rows.csv") == rows
+
+
+def test_a_changed_recipe_replaces_its_rows(tiny, tmp_path, data, monkeypatch):
+    monkeypatch.setattr(tables, "entries", lambda tables=(): [Entry("1", "single", (4,))])
+    reproduction(tmp_path, data).run()
+    before = results.read(tmp_path / "rows.csv")
+    monkeypatch.setattr(tables, "COMMON", {**TINY, "learning_rate": 2e-3})
+    reproduction(tmp_path, data).run()
+    after = results.read(tmp_path / "rows.csv")
+    assert len(after) == len(before) == 3 * 3
+    assert {row["recipe"] for row in before} != {row["recipe"] for row in after}
+
+
+def _work(folder, data):
+    tables.COMMON, tables.BACKBONES = TINY, {"resnet10t": BACKBONE}
+    tables.PRETRAINING = {**TINY, "method": "single", "frames": (8,)}
+    reproduction(folder, data).run(["fig2"], [0, 1])
+
+
+def test_two_processes_share_the_work(tmp_path, data):
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_work, args=(tmp_path, data)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    rows = results.read(tmp_path / "rows.csv")
+    assert len(rows) == 4 * 2 * 4
+    assert len(list((tmp_path / "tables").glob("*/test.npz"))) == (4 + 1) * 2
+
+
+def test_an_ensemble_is_the_mean_of_probabilities():
+    rng = np.random.default_rng(0)
+    members = [Answers({4: rng.normal(size=(5, 3))}, np.arange(5) % 3, 10, "c", "m") for _ in range(3)]
+    shares = [np.exp(m.logits[4]) / np.exp(m.logits[4]).sum(-1, keepdims=True) for m in members]
+    whole = averaged(members)
+    np.testing.assert_allclose(np.exp(whole.logits[4]), np.mean(shares, 0))
+    assert whole.params == 30
+
+
+def test_what_was_tested_is_read_as_it_was_written(tmp_path):
+    tested = Answers({4: np.eye(3), 16: 1 - np.eye(3)}, np.arange(3), 7, "abc", "a machine")
+    tested.save(tmp_path / "test.npz")
+    found = Answers.load(tmp_path / "test.npz")
+    assert found.top1 == tested.top1 == {4: 100.0, 16: 0.0}
+    assert (found.params, found.commit, found.machine) == (7, "abc", "a machine")
+
+
+def test_the_rows_in_the_repository_are_those_of_the_tables():
+    rows = results.read(results.RESULTS)
+    assert tuple(rows[0]) == results.COLUMNS
+    known = {(e.table, e.method, e.backbone, "-".join(map(str, e.frames))): recipe(e) for e in entries()}
+    for row in rows:
+        assert known[row["table"], row["method"], row["backbone"], row["frames"]] == row["recipe"]
+        assert (row["clips"], row["seed"]) in {("960", str(seed)) for seed in tables.SEEDS}
+        assert 0 < float(row["top1"]) <= 100
+    keys = [tuple(row[name] for name in results.COLUMNS[:6]) for row in rows]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_summary_has_mean_and_spread_beside_the_paper(tmp_path):
+    header = ",".join(results.COLUMNS)
+    lines = [f"1,ffn,resnet10t,4-8-16,{t},{seed},{50 + seed},960,1,r,c,m" for t in (4, 8) for seed in (0, 2)]
+    (tmp_path / "rows.csv").write_text("\n".join([header, *lines]) + "\n")
+    (row,) = results.summary("1", (4, 8, 16), tmp_path / "rows.csv")
+    assert row["4"] == "51.0 ± 1.4"
+    assert row["16"] == "-"
+    assert row["paper"] == "42.85 / 48.20 / 50.79"
