@@ -20,7 +20,7 @@ import numpy as np
 
 from ffn.files import cache_folder, replacing
 from ffn.lists import Record
-from ffn.processes import parallel
+from ffn.processes import processes
 from ffn.transforms import Preprocessing
 from ffn.video import UnreadableVideoError, open_video
 
@@ -32,6 +32,7 @@ except ImportError:  # no such locks on Windows: who starts at once builds at on
 Progress = Callable[[int, int], object]
 R = TypeVar("R")
 Shape = tuple[int, int, int, int]  # T, 3, h, w
+FEW = 256  # videos are decoded here sooner than by processes that have yet to import torch
 SMALL = 4 * 2**30  # bytes of pixels that are kept without being asked for
 
 
@@ -103,7 +104,8 @@ def fits(records: Sequence[Record], preprocessing: Preprocessing, limit: int = S
     """Whether the pixels of all videos are few enough to be kept without being asked for: at most `limit` bytes."""
     folder = cache_folder()
     there = next(parent for parent in (folder, *folder.resolve().parents) if parent.is_dir())
-    return estimate(records, preprocessing) <= min(limit, shutil.disk_usage(there).free)
+    free = shutil.disk_usage(there).free if os.access(there, os.W_OK) else 0
+    return estimate(records, preprocessing) <= min(limit, free)
 
 
 @contextmanager
@@ -121,19 +123,24 @@ def _build(
     path: Path, records: Sequence[Record], preprocessing: Preprocessing, workers: int, progress: Progress
 ) -> None:
     count = len(records)
-    measuring = parallel(partial(measure, preprocessing=preprocessing), records, workers)
-    shapes = list(_told(measuring, lambda done: progress(done, 2 * count)))
-    ends = np.cumsum([0, *map(_size, shapes)], dtype=np.int64).tolist()
-    _check_room(path.parent, ends[-1], count)
-    places = [shape and _Place(start, shape) for start, shape in zip(ends[:-1], shapes, strict=True)]
-    with replacing(path) as temporary:
-        _reserve(temporary, ends[-1])
-        fill = partial(_fill, path=temporary, preprocessing=preprocessing)
-        filling = parallel(fill, list(zip(records, places, strict=True)), workers)
-        kept = list(_told(filling, lambda done: progress(count + done, 2 * count)))
-        index = json.dumps([place and (place.start, place.shape) for place in kept]).encode()
-        with temporary.open("ab") as file:
-            file.write(index + len(index).to_bytes(8, "little"))
+    with processes(workers if count >= FEW else 0) as run:
+        measured = run(partial(measure, preprocessing=preprocessing), records)
+        shapes = list(_told(measured, lambda done: progress(done, 2 * count)))
+        ends = np.cumsum([0, *map(_size, shapes)], dtype=np.int64).tolist()
+        _check_room(path.parent, ends[-1], count)
+        places = [shape and _Place(start, shape) for start, shape in zip(ends[:-1], shapes, strict=True)]
+        with replacing(path) as temporary:
+            _reserve(temporary, ends[-1])
+            fill = partial(_fill, path=temporary, preprocessing=preprocessing)
+            filled = run(fill, zip(records, places, strict=True))
+            kept = list(_told(filled, lambda done: progress(count + done, 2 * count)))
+            _append_index(temporary, kept)
+
+
+def _append_index(path: Path, places: Sequence[_Place | None]) -> None:
+    index = json.dumps([place and (place.start, place.shape) for place in places]).encode()
+    with path.open("ab") as file:
+        file.write(index + len(index).to_bytes(8, "little"))
 
 
 def _told(results: Iterator[R], tell: Callable[[int], object]) -> Iterator[R]:

@@ -3,22 +3,37 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from types import ModuleType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 FEW = 32  # are done here sooner than by processes that have yet to start
 
 
+class Run(Protocol):
+    """How work is done: `function` of every item, in order."""
+
+    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]: ...
+
+
 def parallel(function: Callable[[T], R], items: Sequence[T], workers: int) -> Iterator[R]:
-    """`function` of every item, in order, by `workers` processes; here if that is at most one, or the items are few.
+    """`function` of every item, in order, by `workers` processes; here if that is at most one, or the items are few."""
+    with processes(workers if len(items) >= FEW else min(workers, 1)) as run:
+        yield from run(function, items)
+
+
+@contextmanager
+def processes(workers: int) -> Iterator[Run]:
+    """`workers` processes that stand ready, to run one function after another; none if that is at most one.
 
     Raises:
         ValueError: when there are less than 0 workers.
@@ -26,19 +41,23 @@ def parallel(function: Callable[[T], R], items: Sequence[T], workers: int) -> It
     """
     if workers < 0:
         raise ValueError(f"the number of workers must be at least 0, got {workers}")
-    if workers <= 1 or len(items) < FEW or parent_process():  # a worker may start none
-        yield from map(function, items)
+    if workers <= 1 or parent_process():  # a worker, such as a DataLoader's, may start none
+        yield map
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
     try:
-        with anonymous_main():
-            futures: list[Future[R]] = [pool.submit(function, item) for item in items]
-        for future in futures:
-            yield future.result()
+        yield partial(_submitted, pool)
     except BrokenProcessPool:
         raise ChildProcessError("a worker process was killed, perhaps for want of memory; use fewer workers") from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _submitted(pool: ProcessPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    with anonymous_main():
+        futures = deque(pool.submit(function, item) for item in items)
+    while futures:
+        yield futures.popleft().result()
 
 
 def _begin() -> None:
