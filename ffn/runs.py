@@ -8,7 +8,6 @@ rows.csv, events*   losses and accuracies by frame count; the events are TensorB
 
 import io
 import json
-import pickle
 import signal
 import threading
 import time
@@ -246,8 +245,9 @@ class _Run:
     def _load(self) -> None:
         try:
             state = torch.load(self.state, map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
-            raise RunError(f"{self.state} is damaged ({str(error).splitlines()[0]}); delete it to start anew") from None
+        except Exception as error:  # torch lets through whatever its readers meet
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise RunError(f"{self.state} is damaged ({reason}); delete it to start anew") from None
         self.trainer.load_state_dict(state["trainer"])
         self.rows = state["rows"]
         self.pending = Epoch(**state["pending"]) if state["pending"] else None
