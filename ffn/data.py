@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ffn.checkpoint import preprocessing as of_card
 from ffn.lists import DataError, read_list
 from ffn.mirroring import mirrored_classes
-from ffn.pixels import Pixels, Progress, fits, remembered
+from ffn.pixels import SMALL, Pixels, Progress, estimate, remembered
 from ffn.sampling import stream_indices
 from ffn.transforms import Augmentation, Preprocessing
 from ffn.video import UnreadableVideoError, open_video
@@ -83,7 +83,7 @@ class Clips(Dataset[Sample | Unreadable]):
         classes: names in the order of the network's outputs; by default those of `classes.txt` beside a manifest or
             list, or else of the data, sorted.
         cache: decode every video once, when the first is asked for or `remember` is called, into a file of resized
-            frames that all processes share; "auto" where that takes at most 4 GiB.
+            frames that all processes share; "auto": where that takes at most 4 GiB and can be written.
 
     Raises:
         DataError: when there is no such source, no video in it, or a label outside `classes`.
@@ -156,16 +156,21 @@ class Clips(Dataset[Sample | Unreadable]):
         done, steps in all).
 
         Raises:
-            OSError: when the disk is too full for the cache, with the bytes that are needed and free.
+            OSError: when the disk is too full for the cache, with the bytes that are needed and free; not for "auto".
         """
         if self._pixels is not None or not self.cache:
             return
-        if self.cache == "auto" and not fits(self.videos, self.preprocessing):
+        if self.cache == "auto" and estimate(self.videos, self.preprocessing) > SMALL:
             self.cache = False
             return
-        self._pixels = remembered(
-            self.videos, self.preprocessing, contents=self._contents, workers=workers, progress=progress
-        )
+        try:
+            self._pixels = remembered(
+                self.videos, self.preprocessing, contents=self._contents, workers=workers, progress=progress
+            )
+        except OSError:  # no room, or no permission
+            if self.cache != "auto":
+                raise
+            self.cache = False
 
     def path(self, index: int) -> Path:
         """The file of one video, or the folder of its frames."""

@@ -33,7 +33,7 @@ Progress = Callable[[int, int], object]
 R = TypeVar("R")
 Shape = tuple[int, int, int, int]  # T, 3, h, w
 FEW = 256  # videos are decoded here sooner than by processes that have yet to import torch
-SMALL = 4 * 2**30  # bytes of pixels that are kept without being asked for
+SMALL = 4 * 2**30  # bytes of pixels that are remembered without being asked for
 
 
 class Pixels:
@@ -98,14 +98,6 @@ def estimate(records: Sequence[Record], preprocessing: Preprocessing, probes: in
     """About how many bytes the pixels of all videos take, judged by a few of them."""
     few = records[:: max(1, len(records) // probes)]
     return sum(map(_size, (measure(record, preprocessing) for record in few))) * len(records) // max(1, len(few))
-
-
-def fits(records: Sequence[Record], preprocessing: Preprocessing, limit: int = SMALL) -> bool:
-    """Whether the pixels of all videos are few enough to be kept without being asked for: at most `limit` bytes."""
-    folder = cache_folder()
-    there = next(parent for parent in (folder, *folder.resolve().parents) if parent.is_dir())
-    free = shutil.disk_usage(there).free if os.access(there, os.W_OK) else 0
-    return estimate(records, preprocessing) <= min(limit, free)
 
 
 @contextmanager

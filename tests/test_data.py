@@ -3,7 +3,6 @@
 import csv
 import pickle
 import shutil
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -321,10 +320,15 @@ def test_a_full_disk_is_told_before_anything_is_written(folder, cache_folder, mo
 )
 def test_small_sets_are_remembered_by_themselves(folder, cache_folder, monkeypatch, limit, free, kept):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
-    monkeypatch.setattr(data, "fits", partial(data.fits, limit=limit))
+    monkeypatch.setattr(data, "SMALL", limit)
     clips = clips_of(folder, cache="auto")
     assert torch.equal(pixels(clips), pixels(clips_of(folder)))
     assert bool(cached_files(cache_folder)) == kept
+    if kept:
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+        again = clips_of(folder, cache="auto")
+        assert torch.equal(pixels(again), pixels(clips))
+        assert again.cache  # what is there needs no room
 
 
 @pytest.mark.parametrize("cache", [False, True])
