@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
+from warnings import warn
 
 import torch
 from torch import nn
@@ -31,6 +32,12 @@ def engine() -> Iterator["Accelerator | None"]:
         ImportError: when there are several processes and no accelerate.
     """
     if not any(int(os.environ.get(name, 1)) > 1 for name in SIZES):
+        if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_PORT" in os.environ:
+            warn(
+                "accelerate launch --cpu starts one process only, unless mpirun does; take "
+                "`accelerate launch --multi_gpu` or `torchrun --nproc-per-node`, with or without GPUs",
+                stacklevel=3,
+            )
         yield None
         return
     from accelerate import Accelerator

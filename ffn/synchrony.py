@@ -18,7 +18,11 @@ from torch.overrides import TorchFunctionMode
 
 
 class SynchronisedNorms(TorchFunctionMode):
-    """Within it, batch norms that see the batch see those of all processes. Backward passes belong within it too."""
+    """Within it, batch norms that see the batch see those of all processes.
+
+    A `backward()` leaves it: networks that compute activations again for their gradients (`torch.utils.checkpoint`)
+    fail with a `CheckpointError`.
+    """
 
     def __torch_function__(
         self,

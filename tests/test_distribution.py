@@ -12,10 +12,12 @@ import pytest
 import torch
 from conftest import redraw, write_video
 from torch import nn
+from torch.utils.checkpoint import CheckpointError, checkpoint
 
 import ffn
 from ffn import Preprocessing, Training, data, evaluate
 from ffn.distribution import engine
+from ffn.synchrony import SynchronisedNorms
 from ffn.training import Trainer
 
 FRAMES = (2, 4)
@@ -284,11 +286,51 @@ def test_alone_there_is_no_engine(monkeypatch):
         assert found is None
 
 
-def statistics_alone(norm):
-    with ffn.synchrony.SynchronisedNorms():
-        return norm(torch.ones(2, 3, 4, 4))
+def test_a_launcher_that_starts_one_process_of_several_is_no_secret(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    with pytest.warns(UserWarning, match="starts one process only.*torchrun"), engine():
+        pass
+
+
+def normalised(shape, dtype, affine, recomputed=False):
+    """A norm's output, statistics and gradients on images of `shape`: alone all, else one or the rest."""
+    generator = torch.Generator().manual_seed(0)
+    x, grad = (torch.randn(shape, generator=generator).to(dtype) * 3 + 5 for _ in range(2))
+    mine = slice(None) if joined is None else [slice(1), slice(1, None)][joined.process_index]
+    norm = {2: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}[len(shape)](shape[1], affine=affine).train()
+    redraw(norm)
+    x = x[mine].requires_grad_()
+    with SynchronisedNorms():
+        y = checkpoint(norm, x, use_reentrant=False) if recomputed else norm(x)
+        y.backward(grad[mine])
+    found = [y, x.grad, norm.running_mean, norm.running_var, *(parameter.grad for parameter in norm.parameters())]
+    return [tensor.detach().float().numpy() for tensor in found]
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5, 5), (3, 3, 2, 4, 4)], ids=len)
+def test_a_synchronised_norm_is_the_norm_of_all(together, shape, dtype, affine):
+    y, x_grad, mean, variance, *grads = normalised(shape, dtype, affine)
+    one, other = together(normalised, shape, dtype, affine)
+    near = {"rtol": 1e-4, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 0.02, "atol": 0.05}
+    np.testing.assert_allclose(np.concatenate([one[0], other[0]]), y, **near)
+    np.testing.assert_allclose(np.concatenate([one[1], other[1]]), x_grad, **near)
+    for found in (one, other):
+        np.testing.assert_allclose(found[2], mean, rtol=1e-5)
+        np.testing.assert_allclose(found[3], variance, rtol=1e-5)
+    for wanted, first, second in zip(grads, one[4:], other[4:], strict=True):  # DDP makes the sum a mean
+        np.testing.assert_allclose(first + second, wanted, **near)
+
+
+def test_activations_computed_again_are_refused_not_wrong(together):
+    with pytest.raises(CheckpointError):
+        together(normalised, (4, 3, 5, 5), torch.float32, True, recomputed=True)
 
 
 def test_without_other_processes_norms_are_plain():
-    norm = nn.BatchNorm2d(3).train()
-    assert torch.equal(statistics_alone(norm), nn.BatchNorm2d(3).train()(torch.ones(2, 3, 4, 4)))
+    x, norm = torch.randn(2, 3, 4, 4), nn.BatchNorm2d(3).train()
+    with SynchronisedNorms():
+        assert torch.equal(norm(x), nn.BatchNorm2d(3).train()(x))
