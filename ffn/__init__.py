@@ -9,19 +9,22 @@ if TYPE_CHECKING:
     from ffn.costs import Cost, cost
     from ffn.data import Clips
     from ffn.evaluation import evaluate
+    from ffn.experiment import Experiment
     from ffn.families import list_models
     from ffn.layers import nearest
     from ffn.model import FrameFlexible, create_model, extract
     from ffn.official import load_official
     from ffn.sampling import segment_indices
     from ffn.training import Training, train
-    from ffn.transforms import Preprocessing
+    from ffn.transforms import Augmentation, Preprocessing
 
 # Imported when first asked for: torch and timm take seconds, and reading a card or rendering videos needs neither.
 # No module bears the name of a function here, or importing the module would hide the function.
 _HOMES = {
+    "Augmentation": "transforms",
     "Clips": "data",
     "Cost": "costs",
+    "Experiment": "experiment",
     "FrameFlexible": "model",
     "Preprocessing": "transforms",
     "Training": "training",
@@ -39,8 +42,10 @@ _HOMES = {
     "train": "training",
 }
 __all__ = [
+    "Augmentation",
     "Clips",
     "Cost",
+    "Experiment",
     "FrameFlexible",
     "Preprocessing",
     "Training",

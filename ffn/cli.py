@@ -125,12 +125,14 @@ def _train(options: argparse.Namespace) -> None:
 
     experiment = _experiment(options)
     with engine() as shared, _Progress(unit="clips") as progress:
+        speaks = shared is None or shared.is_main_process
         device = shared.device if shared else _device(options.device or _best_device())
         training = run(experiment, options.output, resume=options.resume, device=device, engine=shared, report=progress)
         for row in training:
-            if shared is None or shared.is_main_process:
+            if speaks:
                 tqdm.write(_epoch(experiment, row), file=sys.stdout)
-    print(options.output)
+    if speaks:
+        print(options.output)
 
 
 def _epoch(experiment: "Experiment", row: dict[str, Any]) -> str:
@@ -362,7 +364,7 @@ def _reproduce(options: argparse.Namespace) -> None:
 
 
 def _reproduce_demo(options: argparse.Namespace) -> None:
-    from ffn.reproduce import DEMO, demo, summary
+    from ffn.bundled import DEMO, demo, summary
 
     output = options.output or DEMO
     if not options.show:
@@ -381,7 +383,7 @@ def _reproduce_tables(options: argparse.Namespace) -> None:
     if unknown := set(wanted) - TABLES.keys():
         raise ValueError(f"there is no table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
     if not options.show:
-        from ffn.tables import Reproduction
+        from ffn.reproduction import Reproduction
 
         with _Progress(unit="clips") as progress:
             Reproduction(output, device=options.device, report=progress).run(wanted, options.seeds)

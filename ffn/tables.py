@@ -1,40 +1,16 @@
-"""The paper's tables on `moving_shapes`: what is trained for each, and the rows that come of it.
+"""The paper's tables on `moving_shapes`: what is trained for each, all by one recipe."""
 
-Every training starts from the same pretraining (of its backbone and seed), as the paper's start from ImageNet, and
-lives in a folder of its own. Whoever runs takes the next training that nobody else is at, so that as many processes
-as there are cores or GPUs share the work, and a killed one is taken up where it stopped. The test split is seen once
-by each network, when it is trained.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from filelock import FileLock, Timeout
-from torch import from_numpy
-
-from ffn import moving_shapes
-from ffn.checkpoint import load
-from ffn.costs import parameters
-from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
-from ffn.files import cache_folder, replacing, write_csv
-from ffn.provenance import commit, machine
-from ffn.results import COLUMNS, RESULTS, TABLES, read
-from ffn.runs import run
+from ffn.results import TABLES
 
-ROOT = Path(__file__).resolve().parent.parent
 SEEDS = (0, 1, 2)
-TESTED = tuple(sorted({count for table in TABLES.values() for count in table.counts}))
 
-Report = Callable[[str, int, int], object]
-Row = dict[str, Any]
-
-# Chosen on the validation split (workbench/results/search.csv), the same for every method.
+# Chosen on the validation split (workbench/results/search.csv), the same for every method. Every training starts from
+# the same pretraining of its backbone and seed, as the paper's start from ImageNet.
 COMMON: dict[str, Any] = {
     "resize": 36,
     "crop": 32,
@@ -63,7 +39,20 @@ BACKBONES: dict[str, dict[str, Any]] = {
     "resnet10t": {"architecture": "resnet10t", "model_options": {"channels": SMALL, "stem_width": 16}},
     "resnet14t": {"architecture": "resnet14t", "model_options": {"channels": SMALL, "stem_width": 16}},
     "resnet18": {"architecture": "resnet18", "model_options": {"channels": SMALL}},
+    "tea_resnet50_tiny": {
+        "architecture": "tea_resnet50",
+        "model_options": {"layers": [1, 1, 1, 1], "channels": [24, 48, 96, 128]},
+    },
+    "slowfast_resnet50_tiny": {
+        "architecture": "slowfast_resnet50",
+        "model_options": {"depths": [1, 1, 1, 1], "width": 32},
+    },
+    "uniformer_small_tiny": {
+        "architecture": "uniformer_small",
+        "model_options": {"depths": [1, 2, 2, 1], "dims": [32, 64, 128, 192], "head_dim": 32},
+    },
 }
+FAST = 2  # SlowFast's slow pathway sees a quarter of the frames: it gets twice as many as the others
 
 
 @dataclass(frozen=True)
@@ -94,6 +83,11 @@ def entries(tables: Sequence[str] = tuple(TABLES)) -> list[Entry]:
     more = [Entry("", method, frames) for method in ("ffn", "ffn-labels") for frames in ((4, 16), (4, 8, 12, 16))]
     longer = [Entry("", "single", (24,)), *(Entry("", method, (4, 8, 16, 24)) for method in ("ffn", "ffn-labels"))]
     deeper = [replace(e, backbone=name) for name in ("resnet14t", "resnet18") for e in (*single, *ours)]
+    others = [
+        replace(e, backbone=name, frames=tuple(times * t for t in e.frames))
+        for name, times in (("tea_resnet50_tiny", 1), ("slowfast_resnet50_tiny", FAST), ("uniformer_small_tiny", 1))
+        for e in (*single, *ours)
+    ]
     lines = {
         "1": [*single, *ours, *baselines, Entry("", "ensemble", whole), Entry("", "ffn-labels-sampled", whole)],
         "4": [*single, ours[1], *ablations],
@@ -102,14 +96,26 @@ def entries(tables: Sequence[str] = tuple(TABLES)) -> list[Entry]:
         "6": [*ours, *middle],
         "3": [*single, *longer],
         "5": [*single, *ours, *deeper],
-        "8": [],
+        "8": [*single, *ours, *others],
     }
     return [replace(line, table=table) for table in tables for line in lines[table]]
+
+
+def tested(architecture: str) -> tuple[int, ...]:
+    """The frame counts at which networks are tested, for all tables at once."""
+    if architecture.startswith("slowfast"):
+        return TABLES["8"].counts[1:]
+    return tuple(sorted({t for name, table in TABLES.items() if name != "8" for t in table.counts}))
 
 
 def recipe_of(entry: Entry) -> dict[str, Any]:
     """The recipe behind an entry: what decides the outcome, but for the seed and what the training starts from."""
     return {**COMMON, "frames": entry.branches, **METHODS[entry.method], **BACKBONES[entry.backbone]}
+
+
+def pretraining(backbone: str) -> dict[str, Any]:
+    """The recipe of what every training on `backbone` starts from."""
+    return {**PRETRAINING, **BACKBONES[backbone]}
 
 
 def origin(entry: Entry) -> Entry | None:
@@ -122,170 +128,10 @@ def recipe(entry: Entry) -> str:
     if entry.method == "ensemble":
         return "-".join(recipe(member) for member in members(entry))
     before = origin(entry)
-    base = recipe(before) if before else Experiment(**PRETRAINING, **BACKBONES[entry.backbone]).digest
+    base = recipe(before) if before else Experiment(**pretraining(entry.backbone)).digest
     return Experiment(**recipe_of(entry)).digest_from(base)
 
 
 def members(entry: Entry) -> list[Entry]:
     """The separately trained networks of an ensemble."""
     return [replace(entry, method="single", frames=(t,)) for t in entry.frames]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a network gave on the test split: logits (N, K) by frame count, labels (N,), and where it was made."""
-
-    logits: dict[int, np.ndarray]
-    labels: np.ndarray
-    params: int
-    commit: str
-    machine: str
-
-    @property
-    def top1(self) -> dict[int, float]:
-        """Accuracy in percent by frame count."""
-        return {t: 100 * float((logits.argmax(-1) == self.labels).mean()) for t, logits in self.logits.items()}
-
-    def save(self, path: Path) -> None:
-        """Writes one .npz file."""
-        content: dict[str, Any] = {str(t): logits for t, logits in self.logits.items()}
-        content |= {"params": self.params, "commit": self.commit, "machine": self.machine}
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, labels=self.labels, **content)
-
-    @staticmethod
-    def load(path: Path) -> "Answers":
-        """Reads what `save` wrote."""
-        with np.load(path) as file:
-            logits = {int(name): file[name] for name in file.files if name.isdigit()}
-            about = {name: str(file[name]) for name in ("commit", "machine")}
-            return Answers(logits, file["labels"], int(file["params"]), **about)
-
-
-def averaged(members: Sequence[Answers]) -> Answers:
-    """The mean of the networks' probabilities at every frame count (ensemble of paper section 5.1)."""
-    first = members[0]
-    probabilities = {
-        t: np.mean([from_numpy(member.logits[t]).softmax(-1).numpy() for member in members], axis=0)
-        for t in first.logits
-    }
-    logits = {t: np.log(share) for t, share in probabilities.items()}
-    return replace(first, logits=logits, params=sum(member.params for member in members))
-
-
-class BusyError(Exception):
-    """Another process is at a training that is needed."""
-
-
-class Reproduction:
-    """Trains what the tables need and writes their rows.
-
-    Args:
-        output: the CSV file of the rows; what is there by the same recipes is not made again.
-        folder: where the trainings live.
-        data: manifest by split, by default the embedded data.
-    """
-
-    def __init__(
-        self,
-        output: Path = RESULTS,
-        folder: Path | None = None,
-        *,
-        device: str = "cpu",
-        report: Report,
-        data: Mapping[str, Path] | None = None,
-    ) -> None:
-        self.output, self.folder = output, folder or cache_folder() / "tables"
-        self.device, self.report = device, report
-        self.data = data or {
-            split: moving_shapes.prepare(split, progress=partial(report, f"rendering {split}"))
-            for split in moving_shapes.SPLITS
-        }
-
-    def run(self, tables: Sequence[str] = tuple(TABLES), seeds: Sequence[int] = SEEDS) -> None:
-        """Makes the rows that are missing; what other processes are at is left to them and waited for at the end."""
-        wanted = [(entry, seed) for seed in seeds for entry in entries(tables)]
-        for wait in (False, True):
-            for entry, seed in wanted:
-                with suppress(BusyError):
-                    if not self._is_there(entry, seed):
-                        self._write(entry, seed, self.tested(entry, seed, wait=wait))
-
-    def tested(self, entry: Entry, seed: int, *, wait: bool) -> Answers:
-        """What the entry's network gives on the test split; trained first where it is not there yet."""
-        if entry.method == "ensemble":
-            return averaged([self.tested(member, seed, wait=wait) for member in members(entry)])
-        return Answers.load(self._trained(entry, seed, wait=wait) / "test.npz")
-
-    def _trained(self, entry: Entry, seed: int, *, wait: bool) -> Path:
-        before = origin(entry)
-        start = self._trained(before, seed, wait=wait) if before else self._pretrained(entry.backbone, seed, wait=wait)
-        settings = {**recipe_of(entry), "init": str(start / "last.safetensors")}
-        return self._make(self.folder / f"{recipe(entry)}-{seed}", settings, seed, wait=wait)
-
-    def _pretrained(self, backbone: str, seed: int, *, wait: bool) -> Path:
-        settings = {**PRETRAINING, **BACKBONES[backbone]}
-        return self._make(self.folder / f"{Experiment(**settings).digest}-{seed}", settings, seed, wait=wait)
-
-    def _make(self, folder: Path, settings: Mapping[str, Any], seed: int, *, wait: bool) -> Path:
-        """Trains and tests in `folder`, unless that was done before."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(f"{folder}.lock").acquire(blocking=wait):
-                if not (folder / "test.npz").exists():
-                    where: dict[str, Any] = {"data": str(self.data["train"]), "cache": "on"}
-                    where["validation"] = str(self.data["val"])
-                    self._train(Experiment(**settings, **where, seed=seed), folder)
-        except Timeout:
-            raise BusyError(str(folder)) from None
-        return folder
-
-    def _train(self, experiment: Experiment, folder: Path) -> None:
-        name = f"{experiment.method} {'-'.join(map(str, experiment.shown))} seed {experiment.seed}"
-
-        def report(epoch: str, done: int, total: int) -> None:
-            self.report(f"{name}, {epoch}", done, total)
-
-        for _ in run(experiment, folder, resume=True, device=self.device, report=report):
-            pass
-        model = load(folder / "last.safetensors").to(self.device)
-        clips = experiment.clips_to_test(str(self.data["test"]), TESTED)
-        results = evaluate(model, clips, progress=partial(self.report, f"{name}, test"))
-        Answers(
-            logits={result.num_frames: result.logits for result in results},
-            labels=results[0].labels,
-            params=parameters(model),
-            commit=commit(ROOT),
-            machine=machine(self.device),
-        ).save(folder / "test.npz")
-
-    def _is_there(self, entry: Entry, seed: int) -> bool:
-        key = {**_key(entry, seed), "recipe": recipe(entry)}
-        return any(all(row[name] == value for name, value in key.items()) for row in read(self.output))
-
-    def _write(self, entry: Entry, seed: int, tested: Answers) -> None:
-        key = _key(entry, seed)
-        about = {"params": str(tested.params), "commit": tested.commit, "machine": tested.machine}
-        new = [
-            {**key, "num_frames": str(t), "top1": f"{top1:.2f}", "clips": str(len(tested.labels)), **about}
-            for t, top1 in tested.top1.items()
-            if t in TABLES[entry.table].counts
-        ]
-        new = [{**row, "recipe": recipe(entry)} for row in new]
-        with FileLock(f"{self.output}.lock"):
-            kept = [row for row in read(self.output) if any(row[name] != value for name, value in key.items())]
-            rows = sorted([*kept, *new], key=_place)
-            write_csv(self.output, [{column: row[column] for column in COLUMNS} for row in rows])
-
-
-def _key(entry: Entry, seed: int) -> Row:
-    frames = "-".join(map(str, entry.frames))
-    key = {"table": entry.table, "method": entry.method, "backbone": entry.backbone, "frames": frames}
-    return {**key, "seed": str(seed)}
-
-
-def _place(row: Row) -> tuple[Any, ...]:
-    """Where a row stands in the file: by table and line, then seed and frame count."""
-    lines = [_key(entry, 0) for entry in entries()]
-    line = {**{name: row[name] for name in lines[0]}, "seed": "0"}
-    return (lines.index(line) if line in lines else len(lines), int(row["seed"]), int(row["num_frames"]))

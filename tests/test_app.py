@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from test_official import weights, write
 
 import ffn
-from ffn import reproduce
+from ffn import bundled as networks
 from workbench import analysis, session
 
 APP = str(Path(__file__).parent.parent / "app.py")
@@ -23,7 +23,7 @@ def bundled(tmp_path, folder, monkeypatch):
     """Two bundled checkpoints, recorded on a tiny folder that stands for the embedded data."""
     monkeypatch.setenv("FFN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(session, "DEMO", tmp_path / "demo")
-    monkeypatch.setattr(reproduce, "GRID", (1, 2, 4, 6))
+    monkeypatch.setattr(networks, "GRID", (1, 2, 4, 6))
     monkeypatch.setattr(session, "GRID", (1, 2))
     monkeypatch.setattr(session, "IDLE_BUDGET", 0.0)
     monkeypatch.setattr(session, "rendering", lambda: session.Task(lambda _: folder).start().wait())
@@ -33,7 +33,7 @@ def bundled(tmp_path, folder, monkeypatch):
         path = tmp_path / "demo" / f"{len(frames)}.safetensors"
         card = {"title": title, "classes": ["a", "b"], "input_size": 32, "resize": 36}
         ffn.save(small(frames, num_classes=2), path, card)
-        reproduce.record(path, folder, report=lambda *_: None)
+        networks.record(path, folder, report=lambda *_: None)
 
 
 def opened(**choices: object) -> AppTest:

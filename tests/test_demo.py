@@ -7,10 +7,10 @@ import pytest
 
 import ffn
 from ffn import moving_shapes
+from ffn.bundled import DEMO, GRID, RECIPES
 from ffn.card import class_names
 from ffn.checkpoint import preprocessing
 from ffn.files import file_hash
-from ffn.reproduce import DEMO, GRID, RECIPES
 
 NAMES = [recipe.name for recipe in RECIPES]
 

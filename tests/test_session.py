@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from ffn import reproduce
+from ffn import bundled
 from ffn.card import CheckpointError
 from ffn.data import DataError, clips_for
 from ffn.evaluation import Result
@@ -150,9 +150,9 @@ def test_live_results_are_those_of_the_library(checkpoint, folder):
 
 def test_records_count_only_for_the_very_checkpoint(checkpoint, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(session, "DEMO", tmp_path)
-    monkeypatch.setattr(reproduce, "GRID", (4, 8))
+    monkeypatch.setattr(bundled, "GRID", (4, 8))
     path = checkpoint("tsm.safetensors", title="A network")
-    reproduce.record(path, folder, report=lambda *_: None)
+    bundled.record(path, folder, report=lambda *_: None)
     (record,) = session.recordings().values()
     assert record.title == "A network"
     assert record.data == session.data_digest(session.open_path(path), folder)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from conftest import write_video
 
-from ffn import results, tables
+from ffn import reproduction, results, tables
 from ffn.experiment import Experiment
-from ffn.tables import Answers, Entry, Reproduction, averaged, entries, recipe, recipe_of
+from ffn.reproduction import Answers, Reproduction, averaged
+from ffn.tables import Entry, entries, recipe, recipe_of
 
 TINY = {
     "resize": 32,
@@ -41,7 +42,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(tables, "BACKBONES", {"resnet10t": BACKBONE})
 
 
-def reproduction(folder, data):
+def making(folder, data):
     return Reproduction(folder / "rows.csv", folder / "tables", data=data, report=lambda *_: None)
 
 
@@ -70,7 +71,7 @@ def test_a_recipe_is_named_by_all_that_decides_it():
 
 
 def test_the_rows_of_a_table_are_made_once(tiny, tmp_path, data, monkeypatch):
-    reproduction(tmp_path, data).run(["1"], [0])
+    making(tmp_path, data).run(["1"], [0])
     rows = results.read(tmp_path / "rows.csv")
     assert tuple(rows[0]) == results.COLUMNS
     keys = [(r["table"], r["method"], r["backbone"], r["frames"], r["num_frames"], r["seed"]) for r in rows]
@@ -78,8 +79,8 @@ def test_the_rows_of_a_table_are_made_once(tiny, tmp_path, data, monkeypatch):
     assert {row["method"] for row in rows} == {entry.method for entry in entries(["1"])}
     assert {row["clips"] for row in rows} == {"4"}
     assert all(0 <= float(row["top1"]) <= 100 for row in rows)
-    monkeypatch.setattr(tables, "run", None)
-    again = reproduction(tmp_path, data)
+    monkeypatch.setattr(reproduction, "run", None)
+    again = making(tmp_path, data)
     again.run(["1"], [0])
     assert results.read(tmp_path / "rows.csv") == rows
     (tmp_path / "rows.csv").unlink()
@@ -90,11 +91,11 @@ def test_the_rows_of_a_table_are_made_once(tiny, tmp_path, data, monkeypatch):
 
 
 def test_a_changed_recipe_replaces_its_rows(tiny, tmp_path, data, monkeypatch):
-    monkeypatch.setattr(tables, "entries", lambda tables=(): [Entry("1", "single", (4,))])
-    reproduction(tmp_path, data).run()
+    monkeypatch.setattr(reproduction, "entries", lambda tables=(): [Entry("1", "single", (4,))])
+    making(tmp_path, data).run()
     before = results.read(tmp_path / "rows.csv")
     monkeypatch.setattr(tables, "COMMON", {**TINY, "learning_rate": 2e-3})
-    reproduction(tmp_path, data).run()
+    making(tmp_path, data).run()
     after = results.read(tmp_path / "rows.csv")
     assert len(after) == len(before) == 3 * 3
     assert {row["recipe"] for row in before} != {row["recipe"] for row in after}
@@ -103,7 +104,7 @@ def test_a_changed_recipe_replaces_its_rows(tiny, tmp_path, data, monkeypatch):
 def _work(folder, data):
     tables.COMMON, tables.BACKBONES = TINY, {"resnet10t": BACKBONE}
     tables.PRETRAINING = {**TINY, "method": "single", "frames": (8,)}
-    reproduction(folder, data).run(["fig2"], [0, 1])
+    making(folder, data).run(["fig2"], [0, 1])
 
 
 def test_two_processes_share_the_work(tmp_path, data):

@@ -29,7 +29,7 @@ from ffn.evaluation import Progress, Result, evaluate
 from ffn.files import cache_folder, file_hash, replacing
 from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
-from ffn.reproduce import DEMO, RECIPES
+from ffn.bundled import DEMO, RECIPES
 from workbench import analysis
 
 GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)  # measured by itself for checkpoints without recorded results

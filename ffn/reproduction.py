@@ -1,0 +1,192 @@
+"""Making the tables: trainings that share their work, and the rows that come of them.
+
+Every training lives in a folder of its own. Whoever runs takes the next one that nobody else is at, so that as many
+processes as there are cores or GPUs share the work, and a killed one is taken up where it stopped. The test split is
+seen once by each network, when it is trained.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from torch import from_numpy
+
+from ffn import moving_shapes
+from ffn.checkpoint import load
+from ffn.costs import parameters
+from ffn.evaluation import evaluate
+from ffn.experiment import Experiment
+from ffn.files import cache_folder, replacing, write_csv
+from ffn.provenance import commit, machine
+from ffn.results import COLUMNS, RESULTS, TABLES, read
+from ffn.runs import run
+from ffn.tables import SEEDS, Entry, entries, members, origin, pretraining, recipe, recipe_of, tested
+
+ROOT = Path(__file__).resolve().parent.parent
+Report = Callable[[str, int, int], object]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network gave on the test split: logits (N, K) by frame count, labels (N,), and where it was made."""
+
+    logits: dict[int, np.ndarray]
+    labels: np.ndarray
+    params: int
+    commit: str
+    machine: str
+
+    @property
+    def top1(self) -> dict[int, float]:
+        """Accuracy in percent by frame count."""
+        return {t: 100 * float((logits.argmax(-1) == self.labels).mean()) for t, logits in self.logits.items()}
+
+    def save(self, path: Path) -> None:
+        """Writes one .npz file."""
+        content: dict[str, Any] = {str(t): logits for t, logits in self.logits.items()}
+        content |= {"params": self.params, "commit": self.commit, "machine": self.machine}
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, labels=self.labels, **content)
+
+    @staticmethod
+    def load(path: Path) -> "Answers":
+        """Reads what `save` wrote."""
+        with np.load(path) as file:
+            logits = {int(name): file[name] for name in file.files if name.isdigit()}
+            about = {name: str(file[name]) for name in ("commit", "machine")}
+            return Answers(logits, file["labels"], int(file["params"]), **about)
+
+
+def averaged(members: Sequence[Answers]) -> Answers:
+    """The mean of the networks' probabilities at every frame count (ensemble of paper section 5.1)."""
+    first = members[0]
+    probabilities = {
+        t: np.mean([from_numpy(member.logits[t]).softmax(-1).numpy() for member in members], axis=0)
+        for t in first.logits
+    }
+    logits = {t: np.log(share) for t, share in probabilities.items()}
+    return replace(first, logits=logits, params=sum(member.params for member in members))
+
+
+class BusyError(Exception):
+    """Another process is at a training that is needed."""
+
+
+class Reproduction:
+    """Trains what the tables need and writes their rows.
+
+    Args:
+        output: the CSV file of the rows; what is there by the same recipes is not made again.
+        folder: where the trainings live.
+        data: manifest by split, by default the embedded data.
+    """
+
+    def __init__(
+        self,
+        output: Path = RESULTS,
+        folder: Path | None = None,
+        *,
+        device: str = "cpu",
+        report: Report,
+        data: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.output, self.folder = output, folder or cache_folder() / "tables"
+        self.device, self.report = device, report
+        self.data = data or {
+            split: moving_shapes.prepare(split, progress=partial(report, f"rendering {split}"))
+            for split in moving_shapes.SPLITS
+        }
+
+    def run(self, tables: Sequence[str] = tuple(TABLES), seeds: Sequence[int] = SEEDS) -> None:
+        """Makes the rows that are missing; what other processes are at is left to them and waited for at the end."""
+        wanted = [(entry, seed) for seed in seeds for entry in entries(tables)]
+        for wait in (False, True):
+            for entry, seed in wanted:
+                with suppress(BusyError):
+                    if not self._is_there(entry, seed):
+                        self._write(entry, seed, self.answers(entry, seed, wait=wait))
+
+    def answers(self, entry: Entry, seed: int, *, wait: bool) -> Answers:
+        """What the entry's network gives on the test split; trained first where it is not there yet."""
+        if entry.method == "ensemble":
+            return averaged([self.answers(member, seed, wait=wait) for member in members(entry)])
+        return Answers.load(self._trained(entry, seed, wait=wait) / "test.npz")
+
+    def _trained(self, entry: Entry, seed: int, *, wait: bool) -> Path:
+        before = origin(entry)
+        start = self._trained(before, seed, wait=wait) if before else self._pretrained(entry.backbone, seed, wait=wait)
+        settings = {**recipe_of(entry), "init": str(start / "last.safetensors")}
+        return self._make(self.folder / f"{recipe(entry)}-{seed}", settings, seed, wait=wait)
+
+    def _pretrained(self, backbone: str, seed: int, *, wait: bool) -> Path:
+        settings = pretraining(backbone)
+        return self._make(self.folder / f"{Experiment(**settings).digest}-{seed}", settings, seed, wait=wait)
+
+    def _make(self, folder: Path, settings: Mapping[str, Any], seed: int, *, wait: bool) -> Path:
+        """Trains and tests in `folder`, unless that was done before."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(f"{folder}.lock").acquire(blocking=wait):
+                if not (folder / "test.npz").exists():
+                    where: dict[str, Any] = {"data": str(self.data["train"]), "cache": "on"}
+                    where["validation"] = str(self.data["val"])
+                    self._train(Experiment(**settings, **where, seed=seed), folder)
+        except Timeout:
+            raise BusyError(str(folder)) from None
+        return folder
+
+    def _train(self, experiment: Experiment, folder: Path) -> None:
+        name = f"{experiment.method} {'-'.join(map(str, experiment.shown))} seed {experiment.seed}"
+
+        def report(epoch: str, done: int, total: int) -> None:
+            self.report(f"{name}, {epoch}", done, total)
+
+        for _ in run(experiment, folder, resume=True, device=self.device, report=report):
+            pass
+        model = load(folder / "last.safetensors").to(self.device)
+        clips = experiment.clips_to_test(str(self.data["test"]), tested(experiment.architecture))
+        results = evaluate(model, clips, progress=partial(self.report, f"{name}, test"))
+        Answers(
+            logits={result.num_frames: result.logits for result in results},
+            labels=results[0].labels,
+            params=parameters(model),
+            commit=commit(ROOT),
+            machine=machine(self.device),
+        ).save(folder / "test.npz")
+
+    def _is_there(self, entry: Entry, seed: int) -> bool:
+        key = {**_key(entry, seed), "recipe": recipe(entry)}
+        return any(all(row[name] == value for name, value in key.items()) for row in read(self.output))
+
+    def _write(self, entry: Entry, seed: int, answers: Answers) -> None:
+        key = _key(entry, seed)
+        about = {"params": str(answers.params), "commit": answers.commit, "machine": answers.machine}
+        new = [
+            {**key, "num_frames": str(t), "top1": f"{top1:.2f}", "clips": str(len(answers.labels)), **about}
+            for t, top1 in answers.top1.items()
+            if t in TABLES[entry.table].counts
+        ]
+        new = [{**row, "recipe": recipe(entry)} for row in new]
+        with FileLock(f"{self.output}.lock"):
+            kept = [row for row in read(self.output) if any(row[name] != value for name, value in key.items())]
+            rows = sorted([*kept, *new], key=_place)
+            write_csv(self.output, [{column: row[column] for column in COLUMNS} for row in rows])
+
+
+def _key(entry: Entry, seed: int) -> Row:
+    frames = "-".join(map(str, entry.frames))
+    key = {"table": entry.table, "method": entry.method, "backbone": entry.backbone, "frames": frames}
+    return {**key, "seed": str(seed)}
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    """Where a row stands in the file: by table and line, then seed and frame count."""
+    lines = [_key(entry, 0) for entry in entries()]
+    line = {**{name: row[name] for name in lines[0]}, "seed": "0"}
+    return (lines.index(line) if line in lines else len(lines), int(row["seed"]), int(row["num_frames"]))
