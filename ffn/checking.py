@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ffn.lists import DataError, Record, read_list
-from ffn.processes import parallel
+from ffn.processes import FEW, processes
 from ffn.video import UnreadableVideoError, count_frames, open_video, template_of
 
 Progress = Callable[[int, int], object]
@@ -76,7 +76,8 @@ def check(
     records = listing.records
     absent = {finding.place: finding for finding in _absent(records)}
     chosen = [record for record in _sampled(records, sample, seed) if str(record.path) not in absent]
-    seen = list(_watched(parallel(look, chosen, workers), len(chosen), progress))
+    with processes(workers if len(chosen) >= FEW else min(workers, 1)) as run:
+        seen = list(_watched(run(look, chosen), len(chosen), progress))
     broken = [Finding(str(record.path), one.problem) for record, one in zip(chosen, seen, strict=True) if one.problem]
     fine = [one for one in seen if not one.problem]
     counts = Counter(record.label for record in records)

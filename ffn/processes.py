@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
 from threading import Thread
 from types import ModuleType
 from typing import Protocol, TypeVar
@@ -44,13 +45,17 @@ def processes(workers: int) -> Iterator[Run]:
     if workers <= 1 or parent_process():  # a worker, such as a DataLoader's, may start none
         yield map
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+    context = get_context("spawn")
+    theirs, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(theirs,))
     try:
         yield partial(_submitted, pool)
     except BrokenProcessPool:
         raise ChildProcessError("a worker process was killed, perhaps for want of memory; use fewer workers") from None
     finally:
+        ours.close()  # ends them in the midst of their work, though Ctrl-C be pressed again
         pool.shutdown(cancel_futures=True)
+        theirs.close()
 
 
 def _submitted(pool: ProcessPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -60,16 +65,14 @@ def _submitted(pool: ProcessPoolExecutor, function: Callable[[T], R], items: Ite
         yield futures.popleft().result()
 
 
-def _begin() -> None:
-    """What a process does first: leave Ctrl-C to its parent, end when that is killed, take one core."""
+def _begin(parent: Connection) -> None:
+    """What a process does first: leave Ctrl-C to its parent, end when that hangs up or is killed, take one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    parent = parent_process()
 
     def watch() -> None:
-        if parent:
-            parent.join()
-            os._exit(1)
+        parent.poll(None)  # nothing is ever sent: it returns when the other end is closed
+        os._exit(1)
 
     Thread(target=watch, daemon=True).start()
 

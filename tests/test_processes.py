@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_errors_of_a_process_are_ours():
 def test_a_killed_process_is_told():
     with pytest.raises(ChildProcessError, match="was killed, perhaps for want of memory"), processes(2) as run:
         list(run(os._exit, [1]))
+
+
+def test_an_interrupt_ends_work_at_once():
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), processes(2) as run:  # noqa: PT012
+        results = run(time.sleep, [0, *[600] * 8])
+        next(results)
+        raise KeyboardInterrupt
+    assert time.monotonic() - start < 60
 
 
 def test_less_than_none_is_too_few():
