@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ffn.checkpoint import save
+from ffn.data import Clips
 from ffn.distribution import Processes
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
@@ -142,6 +144,7 @@ class _Run:
         self.main = self.processes.part.rank == 0
         self.report = report if self.main else None
         self.clips = experiment.clips()
+        self._remember(self.clips)
         self.model = experiment.build(len(self.clips.classes)).to(device)
         self.validation = (
             experiment.clips_to_test(experiment.validation, experiment.shown, self.clips.classes)
@@ -156,6 +159,11 @@ class _Run:
         self.state = folder / "state.pt"
         if self.state.exists():
             self._load()
+
+    def _remember(self, clips: Clips) -> None:
+        """Decodes what a cache will hold before the first step, in several processes."""
+        progress = partial(self.report, "decoding") if self.report else None
+        clips.remember(workers=self.experiment.workers, progress=progress)
 
     def __iter__(self) -> Iterator[Row]:
         with self._signals(), _events(self.folder, self.main, len(self.rows)) as log:
