@@ -2,10 +2,10 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, astuple, fields, replace
-from os import cpu_count
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, get_args, get_origin
@@ -25,15 +25,20 @@ Command = Callable[[argparse.Namespace], None]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; an error that the user can mend is one line on stderr and exit status 1."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser(settings=arguments[:1] == ["train"]).parse_args(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name = " ".join(["ffn", *arguments[:1]])
     try:
+        options = _parser(settings=arguments[:1] == ["train"]).parse_args(arguments)
         options.command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has gone, and will not read what Python has left to write
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, OSError, FloatingPointError) as error:
-        print(f"ffn {options.name}: {error}", file=sys.stderr)
+        print(f"{name}: {' '.join(str(error).splitlines()) or type(error).__name__}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"ffn {options.name}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"{name}: {stop or 'interrupted'}", file=sys.stderr)
         return 130
     return 0
 
@@ -111,12 +116,19 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         if setting.type is bool:
             how = {"action": argparse.BooleanOptionalAction}
         elif setting.type == dict[str, Any]:
-            how = {"type": json.loads, "metavar": "JSON"}
+            how = {"type": _json, "metavar": "JSON"}
         elif get_origin(setting.type) is tuple:
             how = {"type": get_args(setting.type)[0], "nargs": "*"}
         default = "" if setting.default is MISSING else f" (default: {_flat(setting.default) or 'none'})"
         flag = f"--{setting.name.replace('_', '-')}"
         parser.add_argument(flag, default=argparse.SUPPRESS, help=setting.metadata["why"] + default, **how)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'expected JSON such as {{"drop_rate": 0.5}}, got {text!r}') from None
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -128,19 +140,23 @@ def _train(options: argparse.Namespace) -> None:
         speaks = shared is None or shared.is_main_process
         device = shared.device if shared else _device(options.device or _best_device())
         training = run(experiment, options.output, resume=options.resume, device=device, engine=shared, report=progress)
+        row = None
         for row in training:
             if speaks:
                 tqdm.write(_epoch(experiment, row), file=sys.stdout)
+    if speaks and not row:
+        print(f"all {experiment.epochs} epochs were done before")
     if speaks:
         print(options.output)
 
 
 def _epoch(experiment: "Experiment", row: dict[str, Any]) -> str:
     """One epoch in one line."""
-    losses = ", ".join(f"{t}: {row[f'loss_{t}']:.4f}" for t in experiment.shown)
+    losses = ", ".join(f"{t}: {row[f'loss_{t}']:.4f}" for t in experiment.shown if row[f"loss_{t}"] is not None)
     validated = ", ".join(f"{t}: {row[f'val_{t}']:.2f}" for t in experiment.shown if f"val_{t}" in row)
     validation = f"; validation top-1 % at frames {validated}" if validated else ""
-    return f"epoch {row['epoch']}/{experiment.epochs}: loss at frames {losses}{validation}"
+    skipped = f"; unreadable videos: {row['unreadable']} (see ffn data check)" if row["unreadable"] else ""
+    return f"epoch {row['epoch']}/{experiment.epochs}: loss at frames {losses}{validation}{skipped}"
 
 
 def _experiment(options: argparse.Namespace) -> "Experiment":
@@ -197,7 +213,7 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     check.add_argument("--classes", type=Path, help="class names, one a line (default: classes.txt beside the list)")
     check.add_argument("--sample", type=int, default=1000, metavar="N", help="videos that are decoded (default: 1000)")
     check.add_argument("--all", action="store_true", help="decode every video")
-    check.add_argument("--workers", type=int, default=cpu_count(), help="processes that decode (default: every core)")
+    check.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: every core)")
     check.add_argument("--seed", type=int, default=0, help="of the sample")
     check.set_defaults(command=_check)
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from ffn.card import read_card
+from ffn.card import ELSEWHERE, read_card
 from ffn.checkpoint import describe, load
 from ffn.data import Clips
 from ffn.files import file_hash
+from ffn.layers import check_frames, nearest
 from ffn.model import FrameFlexible, create_model, start_from
 from ffn.training import Training, setting
 from ffn.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
@@ -20,6 +21,14 @@ PARTS = {"private-norm": "private_norms", "alteration": "alteration", "sharing":
 CACHE: dict[str, Any] = {"auto": "auto", "on": True, "off": False}
 # What tells where a run takes place, not what comes out of it.
 CIRCUMSTANCES = ("data", "validation", "cache", "workers", "seed")
+# Arguments of create_model that are no option of the architecture, and what says them instead.
+ELSEWHERE_SAID = {
+    **{argument: f"--without {part}" for part, argument in PARTS.items()},
+    **{name: f"--{name}" for name in ("architecture", "frames", "pretrained")},
+    "num_classes": "the data",
+    "in_chans": "the videos: they have three channels",
+    "checkpoint_path": "--init",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,31 @@ class Experiment(Training):
             raise ValueError(f"cache is {', '.join(CACHE)}, got {self.cache!r}")
         if self.select not in ("mean", "last", *map(str, self.shown)):
             raise ValueError(f"select is mean, last or one of {self.shown}, got {self.select!r}")
+        self._check_frames()
+        self._check_model_options()
         _ = self.preprocessing, self.augmentation  # they know what is impossible
+
+    def _check_frames(self) -> None:
+        """Every branch learns from a stream, and the baselines see as many frame counts as they are made for."""
+        frames, shown = check_frames(self.frames), check_frames(self.shown)
+        if self.method == "single" and len(shown) > 1:
+            raise ValueError(
+                f"single trains at one frame count, got {shown}; give it one, or take "
+                "`--method ffn --without distillation` for labels at every count"
+            )
+        if self.method in ("mixed", "proportional") and (len(frames), len(shown)) != (1, 2):
+            raise ValueError(
+                f"{self.method} shows two frame counts to a network of one branch, got the streams {shown} and the "
+                f"branches {frames}; the paper's is `--frames 16 --streams 4 16`"
+            )
+        if idle := sorted(set(frames) - {nearest(t, frames) for t in shown}):
+            raise ValueError(f"no stream of {shown} trains the branch {idle[0]}; leave out --streams, or add it there")
+
+    def _check_model_options(self) -> None:
+        if not isinstance(self.model_options, dict):
+            raise ValueError(f'model_options are named, such as {{"drop_rate": 0.5}}; got {self.model_options!r}')
+        for name in self.model_options.keys() & ELSEWHERE_SAID.keys():
+            raise ValueError(f"{name} is no model option; that is said by {ELSEWHERE_SAID[name]}")
 
     @property
     def shown(self) -> tuple[int, ...]:
@@ -90,10 +123,15 @@ class Experiment(Training):
             erasing=self.erasing,
         )
 
+    def settings(self) -> dict[str, Any]:
+        """All settings as plain values, as they are in a file."""
+        return json.loads(json.dumps(asdict(self)))
+
     def chosen(self) -> dict[str, Any]:
         """The settings that are not the default, as plain values."""
         default = {f.name: f.default if f.default is not MISSING else {} for f in fields(self)}
-        return json.loads(json.dumps({k: v for k, v in asdict(self).items() if v != default[k]}))
+        different = {f.name for f in fields(self) if getattr(self, f.name) != default[f.name]}
+        return {name: value for name, value in self.settings().items() if name in different}
 
     @property
     def digest(self) -> str:
@@ -124,27 +162,36 @@ class Experiment(Training):
         return Clips(source, **settings)
 
     def build(self, num_classes: int) -> FrameFlexible:
-        """The untrained network, the same for the same seed."""
+        """The untrained network, the same for the same seed.
+
+        Raises:
+            ValueError: when there is no such network, or `init` is none that it can start from.
+        """
         torch.manual_seed(self.seed)
-        model = create_model(
-            self.architecture,
-            self.frames,
-            num_classes=num_classes,
-            pretrained=self.pretrained,
-            **{argument: False for name, argument in PARTS.items() if name in self.without},
-            **self.model_options,
-        )
+        kwargs: dict[str, Any] = {PARTS[name]: False for name in self.without if name in PARTS}
+        kwargs |= {"num_classes": num_classes, "pretrained": self.pretrained, **self.model_options}
+        try:
+            model = create_model(self.architecture, self.frames, **kwargs)
+        except (ValueError, OSError):
+            raise
+        except Exception as error:  # timm meets nonsense with any of them
+            raise ValueError(
+                f"{self.architecture} cannot be built with the model options {self.model_options}: {error}"
+            ) from None
         if self.init:
             start_from(model, load(self.init))
         return model.to(memory_format=torch.channels_last)  # faster, most of all in mixed precision
 
     def card(self, clips: Clips) -> dict[str, Any]:
-        """What the file of a trained network says of how it came about."""
+        """What the file of a trained network says of how it came about; nothing of where on this machine."""
+        recipe = {name: value for name, value in self.chosen().items() if name not in CIRCUMSTANCES}
+        options = {name: value for name, value in self.model_options.items() if name not in ELSEWHERE}
+        about = {"init": Path(self.init).name, "model_options": options, "digest": self.digest}
         return {
             "title": f"{self.architecture} trained at {', '.join(map(str, self.shown))} frames ({self.method})",
             "classes": list(clips.classes),
             **describe(self.preprocessing),
-            "recipe": {**self.chosen(), "digest": self.digest},
+            "recipe": recipe | {name: value for name, value in about.items() if value},
             "seed": self.seed,
             "data": f"{clips.source.name}, {len(clips)} training clips",
             "data_hash": clips.digest,

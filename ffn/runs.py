@@ -1,6 +1,6 @@
 """A training run in a folder: its config, checkpoints that survive a kill, one row per epoch.
 
-config.json         every setting; the run goes on with these alone
+config.json         every setting; the run goes on with these alone. The folder is the run's once a state is there
 state.pt            all that the steps to come depend on, after every epoch and where the run was stopped
 best.safetensors    the network of the best epoch by `select`; last.safetensors that of the last epoch
 rows.csv, events*   losses and accuracies by frame count; the events are TensorBoard's
@@ -8,11 +8,12 @@ rows.csv, events*   losses and accuracies by frame count; the events are TensorB
 
 import io
 import json
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,14 +27,22 @@ from ffn.distribution import Processes
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.files import replacing, write_csv
+from ffn.lists import DataError
 from ffn.training import Epoch, Trainer
+
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Report = Callable[[str, int, int], object]  # what is being done, clips done, clips in all
 Row = dict[str, Any]
-CONFIG = "config.json"
+CONFIG, STATE = "config.json", "state.pt"
+PATIENCE = 10.0  # seconds for another process to leave the folder
+ANYWHERE = ("workers", "cache")  # with other values of these a run goes on to the same end
 
 
 class RunError(ValueError):
@@ -61,29 +70,71 @@ def read_config(folder: Path) -> Experiment:
         raise RunError(f"{path} is no config of a run: {error}") from None
 
 
-def settle(experiment: Experiment, folder: Path, *, resume: bool) -> None:
-    """Makes `folder` the place of this run, or finds that it is.
+def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
+    """Finds that `folder` is free for this run, or its own already.
 
     Raises:
-        RunError: when the folder belongs to another run, or to this one and `resume` is not set.
+        RunError: when it belongs to another run, or to this one and `resume` is not set.
     """
-    path = folder / CONFIG
-    if not path.exists():
-        if folder.is_dir() and any(folder.glob("*.safetensors")):
-            raise RunError(f"{folder} holds checkpoints but no run; choose another folder")
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(asdict(experiment), indent=1), encoding="utf-8")
+    if not folder.is_dir():
+        if blocked := next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None):
+            raise RunError(f"{folder} cannot be the run's folder: {blocked} is a file; choose another")
         return
-    other = asdict(read_config(folder))
+    if not (folder / STATE).exists() and not any(folder.glob("*.safetensors")):
+        return  # nothing was trained there yet
+    if not (folder / CONFIG).exists():
+        raise RunError(f"{folder} holds checkpoints but no run; choose another folder")
+    here, there = experiment.settings(), read_config(folder).settings()
     different = [
-        f"{name} is {_short(other[name])} there and {_short(value)} here"
-        for name, value in asdict(experiment).items()
-        if other[name] != value
+        f"{name} is {_short(there[name])} there and {_short(value)} here"
+        for name, value in here.items()
+        if there[name] != value and name not in ANYWHERE
     ]
     if different:
-        raise RunError(f"{folder} belongs to another config ({'; '.join(different)}); choose another folder")
+        raise RunError(
+            f"{folder} belongs to another config ({'; '.join(different)}); choose another folder, "
+            "or go on with that run by --resume and no other settings"
+        )
     if not resume:
         raise RunError(f"{folder} holds this run already; --resume goes on with it, or choose another folder")
+
+
+@contextmanager
+def _settled(experiment: Experiment, folder: Path, *, resume: bool) -> Iterator[None]:
+    """While this lasts, `folder` is the place of this run and no other process is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        check_folder(experiment, folder, resume=resume)  # anew: another may have begun in the meantime
+        with replacing(folder / CONFIG) as temporary:
+            temporary.write_text(json.dumps(experiment.settings(), indent=1), encoding="utf-8")
+        yield
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Locks `folder`; workers that decode hold the lock of a killed process for some seconds more."""
+    if not fcntl:
+        yield
+        return
+    descriptor, end = os.open(folder, os.O_RDONLY), time.monotonic() + PATIENCE
+    try:
+        while not _locked(descriptor):
+            if time.monotonic() > end:
+                raise RunError(f"another process is training in {folder}; let it end, or end it")
+            time.sleep(0.2)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # this file system locks no folders
+    return True
 
 
 def _short(value: object) -> str:
@@ -102,24 +153,29 @@ def run(
     """Trains in `folder` and yields one row per epoch; a stopped or killed run goes on with `resume`.
 
     Ctrl-C and SIGTERM end the step under way and save before `Stopped` is raised. A row holds epoch, learning_rate,
-    clips, unreadable, seconds, clips_per_second, waiting (share of the time in which the next batch was not there);
-    by frame count T, loss_T, train_T and val_T (top-1 in percent); and score, by which the best epoch is kept.
+    clips, unreadable (of training and validation), seconds, clips_per_second, waiting (share of the time in which the
+    next batch was not there); by frame count T, loss_T and train_T (None for a count that was only mixed into another)
+    and val_T (top-1 in percent); and score, by which the best epoch is kept.
 
     Raises:
-        RunError: when the folder belongs to another run.
-        DataError: when the data cannot be used.
+        RunError: when the folder belongs to another run, or another process is at this one.
+        DataError: when the data cannot be used, or is not what the run began with.
         FloatingPointError: when the loss is no longer a number; the run keeps the state after its last whole epoch.
     """
-    _settle_together(Processes(engine), lambda: settle(experiment, folder, resume=resume))
-    yield from _Run(experiment, folder, device=device, engine=engine, report=report)
+    processes = Processes(engine)
+    _first(processes, lambda: check_folder(experiment, folder, resume=resume))
+    training = _Run(experiment, folder, device=device, engine=engine, report=report)
+    with ExitStack() as place:
+        _first(processes, lambda: place.enter_context(_settled(experiment, folder, resume=resume)))
+        yield from training
 
 
-def _settle_together(processes: Processes, settle: Callable[[], None]) -> None:
-    """`settle` in the first process; where it fails there, all raise its error."""
+def _first(processes: Processes, act: Callable[[], object]) -> None:
+    """`act` in the first process; where it fails there, all raise its error."""
     problem: Exception | None = None
     if processes.part.rank == 0:
         try:
-            settle()
+            act()
         except (OSError, RunError) as error:
             problem = error
     for found in processes.each(problem):
@@ -156,7 +212,7 @@ class _Run:
         self.pending: Epoch | None = None  # trained but not yet validated
         self.stop = False
         self.clock, self.first = time.perf_counter(), self.trainer.step  # of the epoch under way
-        self.state = folder / "state.pt"
+        self.state = folder / STATE
         if self.state.exists():
             self._load()
 
@@ -166,6 +222,8 @@ class _Run:
         clips.remember(workers=self.experiment.workers, progress=progress)
 
     def __iter__(self) -> Iterator[Row]:
+        if self.trainer.epoch == self.experiment.epochs and not self.pending:
+            return
         with self._signals(), _events(self.folder, self.main, len(self.rows)) as log:
             if self.pending:
                 yield self._finish(self.pending, log)
@@ -202,30 +260,42 @@ class _Run:
 
     def _row(self, epoch: Epoch) -> Row:
         seconds, steps = time.perf_counter() - self.clock, self.trainer.step - self.first
+        accuracies, skipped = self._validate()
         row: Row = {
             "epoch": epoch.epoch,
             "learning_rate": epoch.learning_rate,
             "clips": epoch.clips,
-            "unreadable": len(epoch.unreadable),
+            "unreadable": len(epoch.unreadable) + skipped,
             "seconds": round(seconds, 2),
             "clips_per_second": round(steps * self.experiment.batch_size / seconds, 2),
             "waiting": round(epoch.waiting, 4),
-            **{f"loss_{t}": loss for t, loss in epoch.losses.items()},
-            **{f"train_{t}": 100 * accuracy for t, accuracy in epoch.accuracies.items()},
-            **{f"val_{t}": accuracy for t, accuracy in self._validate().items()},
+            **{f"loss_{t}": epoch.losses.get(t) for t in self.experiment.shown},
+            **{f"train_{t}": 100 * epoch.accuracies[t] if t in epoch.losses else None for t in self.experiment.shown},
+            **{f"val_{t}": accuracy for t, accuracy in accuracies.items()},
         }
         row["score"] = self._score(row)
         self.clock, self.first = time.perf_counter(), self.trainer.step
         return row
 
-    def _validate(self) -> dict[int, float]:
-        """Top-1 in percent by frame count."""
+    def _validate(self) -> tuple[dict[int, float], int]:
+        """Top-1 in percent by frame count, and how many videos were skipped."""
         if self.validation is None:
-            return {}
+            return {}, 0
         results = evaluate(
-            self.model.eval(), self.validation, batch_size=self.experiment.batch_size, engine=self.engine
+            self.model.eval(),
+            self.validation,
+            batch_size=self.experiment.batch_size,
+            progress=self._validating,
+            engine=self.engine,
         )
-        return {r.num_frames: 100 * r.correct / max(1, r.clips) for r in results}
+        unreadable = results[0].unreadable
+        if not results[0].clips:
+            raise DataError(f"none of the {len(unreadable)} videos to validate on can be read: {unreadable[0]}")
+        return {r.num_frames: 100 * r.correct / r.clips for r in results}, len(unreadable)
+
+    def _validating(self, done: int, total: int) -> None:
+        if self.stop and self.processes.part.of == 1:
+            raise Stopped(f"stopped after {done} of {total} videos of validation; --resume validates anew and goes on")
 
     def _score(self, row: Row) -> float:
         if self.experiment.select == "last" or self.validation is None:
@@ -245,7 +315,12 @@ class _Run:
         if not self.main:
             return
         content = io.BytesIO()  # torch reports a full disk as a failed assertion, a file as what it is
-        state = {"trainer": self.trainer.state_dict(), "rows": self.rows, "pending": pending and asdict(pending)}
+        state = {
+            "trainer": self.trainer.state_dict(),
+            "rows": self.rows,
+            "pending": pending and asdict(pending),
+            "data_hash": self.clips.digest if self.rows else None,  # slow for many videos; known after an epoch
+        }
         torch.save(state, content)
         with replacing(self.state) as temporary:
             temporary.write_bytes(content.getbuffer())
@@ -256,6 +331,11 @@ class _Run:
         except Exception as error:  # torch lets through whatever its readers meet
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise RunError(f"{self.state} is damaged ({reason}); delete it to start anew") from None
+        if (before := state.get("data_hash")) and before != self.clips.digest:
+            raise DataError(
+                f"{self.clips.source} is not the data that the run began with: its hash is {self.clips.digest}, "
+                f"it was {before}; bring that back, or start another run"
+            )
         self.trainer.load_state_dict(state["trainer"])
         self.rows = state["rows"]
         self.pending = Epoch(**state["pending"]) if state["pending"] else None
@@ -292,6 +372,7 @@ def _events(folder: Path, main: bool, epochs: int) -> Iterator[Callable[[Row], N
 
         def log(row: Row) -> None:
             for name, value in row.items():
-                writer.add_scalar(name.replace("_", "/") if name[-1].isdigit() else name, value, row["epoch"])
+                if value is not None:
+                    writer.add_scalar(name.replace("_", "/") if name[-1].isdigit() else name, value, row["epoch"])
 
         yield log

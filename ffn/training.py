@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields
 from itertools import chain
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from ffn.data import Batch, Clips
 from ffn.distribution import Processes
 from ffn.layers import nearest
+from ffn.lists import DataError
 from ffn.losses import METHODS
 from ffn.mixing import mix
 from ffn.model import FrameFlexible
@@ -77,17 +78,30 @@ class Training:
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; there are {', '.join(known)}")
-        if min(self.epochs, self.batch_size) < 1 or self.learning_rate <= 0:
-            raise ValueError("epochs and batch_size must be at least 1, learning_rate above 0")
-        if not 0 <= self.warmup < 1 or not 0 <= self.share <= 1:
-            raise ValueError("warmup is a share of the steps below 1, share a probability")
-        if any(getattr(self, f.name) < 0 for f in fields(self) if f.type in (int, float)):
-            raise ValueError("no setting is below 0")
+        self._check_numbers()
+        if list(self.milestones) != sorted(self.milestones):
+            raise ValueError(f"milestones are epochs one after another, got {self.milestones}")
+
+    def _check_numbers(self) -> None:
+        for name in (f.name for f in fields(self) if f.type in (int, float)):
+            if not 0 <= getattr(self, name) < inf:
+                raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("share", "label_smoothing", "momentum"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} is a share, at most 1; got {getattr(self, name)}")
+        if self.learning_rate <= 0 or self.warmup >= 1:
+            raise ValueError(
+                "the learning rate must be above 0 and its warm-up a share of the steps below 1, "
+                f"got {self.learning_rate:g} and {self.warmup:g}"
+            )
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One finished epoch: mean loss and training accuracy per stream, and how many clips were seen or skipped."""
+    """One finished epoch: mean loss and training accuracy per stream that was shown, and the clips seen or skipped."""
 
     epoch: int
     losses: dict[int, float]
@@ -108,7 +122,8 @@ def train(
 
     Raises:
         ValueError: when the clips lack one of the frame counts that are shown, or are sampled without a seed.
-        FloatingPointError: when the loss is no longer a number.
+        DataError: when an epoch had no video that could be read.
+        FloatingPointError: when the loss, or a weight after an epoch, is no longer a number.
     """
     yield from Trainer(model, clips, training or Training(), progress=progress)
 
@@ -160,6 +175,7 @@ class Trainer:
                 self.step += 1
                 if self.progress:
                     self.progress(self.step, self.training.epochs * self.steps)
+            self._check_epoch()
             self.processes.share_buffers(self.model)
             self.epoch += 1
             row = self.tally.epoch(self.epoch, float(self.schedule.get_last_lr()[0]), self.waiting.share)
@@ -255,6 +271,20 @@ class Trainer:
             )
         return sums
 
+    def _check_epoch(self) -> None:
+        """An epoch in which nothing could be learnt is none, nor one whose last step spoilt the weights."""
+        if self.tally.unreadable and not any(self.tally.clips.values()):
+            raise DataError(
+                f"no step of epoch {self.epoch + 1} had enough videos that can be read; "
+                f"{len(self.tally.unreadable)} cannot, the first: {self.tally.unreadable[0]}"
+            )
+        spoilt = [name for name, weight in self.model.named_parameters() if not weight.isfinite().all()]
+        if spoilt:
+            raise FloatingPointError(
+                f"{spoilt[0]} is no longer a number after the last step of epoch {self.epoch + 1}: "
+                f"lower the learning rate of {self.training.learning_rate:g}"
+            )
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the steps to come depend on, the same in every process but for running statistics.
 
@@ -341,7 +371,7 @@ class _Tally:
             self.clips[t] += int(clips)
 
     def epoch(self, number: int, learning_rate: float, waiting: float) -> Epoch:
-        seen = {t: max(1, n) for t, n in self.clips.items()}
+        seen = {t: n for t, n in self.clips.items() if n}
         return Epoch(
             epoch=number,
             losses={t: self.loss[t] / seen[t] for t in seen},

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from safetensors.torch import load_file
 
 import ffn
 from ffn.cli import main
+from ffn.data import DataError
+from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.recipes import RECIPES
 from ffn.runs import RunError, read_config, run
@@ -195,6 +198,104 @@ def test_a_folder_belongs_to_one_config(experiment, reference):
         next(run(experiment, reference))
 
 
+def test_plain_values_and_tuples_are_one_config(experiment, tmp_path):
+    tuples = replace(experiment, epochs=1, model_options={"channels": (8, 8, 8, 8)})
+    list(run(tuples, tmp_path))
+    assert list(run(tuples, tmp_path, resume=True)) == []
+
+
+def test_a_run_goes_on_with_other_workers(experiment, reference, tmp_path):
+    training = run(experiment, tmp_path)
+    next(training)
+    training.close()
+    list(run(replace(experiment, workers=2, cache="off"), tmp_path, resume=True))
+    assert same(tmp_path, reference)
+
+
+def test_a_folder_where_nothing_was_trained_belongs_to_nobody(experiment, tmp_path):
+    with pytest.raises(ValueError, match="cannot be built"):
+        next(run(replace(experiment, model_options={"chanels": 8}), tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(FloatingPointError):
+        next(run(replace(experiment, learning_rate=1e25, optimiser="sgd"), tmp_path / "new"))
+    assert next(run(experiment, tmp_path / "new"))["epoch"] == 1
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"file is a file; choose another"):
+        next(run(experiment, tmp_path / "file" / "run"))
+
+
+def test_two_processes_are_never_at_one_run(experiment, tmp_path, monkeypatch):
+    monkeypatch.setattr("ffn.runs.PATIENCE", 0.1)
+    training = run(experiment, tmp_path)
+    next(training)
+    with pytest.raises(RunError, match="another process is training in"):
+        next(run(experiment, tmp_path, resume=True))
+    training.close()
+    assert next(run(experiment, tmp_path, resume=True))["epoch"] == 2
+
+
+def test_a_run_does_not_go_on_with_other_data(experiment, videos, tmp_path):
+    shutil.copytree(videos / "train", tmp_path / "train")
+    moved = replace(experiment, data=str(tmp_path / "train"))
+    training = run(moved, tmp_path / "run")
+    next(training)
+    training.close()
+    (tmp_path / "train" / "dark" / "0.mp4").write_bytes((tmp_path / "train" / "light" / "0.mp4").read_bytes())
+    with pytest.raises(DataError, match=r"train is not the data that the run began with: its hash is"):
+        next(run(moved, tmp_path / "run", resume=True))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_data_of_which_nothing_can_be_read_is_an_error(experiment, videos, tmp_path, split):
+    shutil.copytree(videos / split, tmp_path / split)
+    for path in (tmp_path / split).glob("*/*"):
+        path.write_bytes(b"")
+    name, said = {"train": ("data", "no step of epoch 1 had enough"), "val": ("validation", "none of the 6 videos")}[
+        split
+    ]
+    with pytest.raises(DataError, match=said):
+        next(run(replace(experiment, **{name: str(tmp_path / split)}), tmp_path / "run"))
+
+
+def test_videos_that_are_skipped_are_counted(experiment, videos, tmp_path):
+    shutil.copytree(videos, tmp_path / "videos")
+    for split in ("train", "val"):
+        (tmp_path / "videos" / split / "dark" / "0.mp4").write_bytes(b"")
+    places = {"data": str(tmp_path / "videos" / "train"), "validation": str(tmp_path / "videos" / "val")}
+    row = next(run(replace(experiment, **places), tmp_path / "run"))
+    assert (row["unreadable"], row["clips"]) == (2, 11)
+
+
+def test_a_count_that_is_only_mixed_in_has_no_loss(experiment, tmp_path):
+    mixed = replace(experiment, method="mixed", frames=(4,), streams=(2, 4), share=1.0, epochs=1)
+    (row,) = run(mixed, tmp_path)
+    assert (row["loss_2"], row["train_2"]) == (None, None)
+    assert row["loss_4"] > 0
+    assert {"val_2", "val_4"} <= row.keys()
+
+
+def test_a_run_is_stopped_while_it_validates(experiment, reference, tmp_path, monkeypatch):
+    def stopped(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*args, **kwargs)
+
+    monkeypatch.setattr("ffn.runs.evaluate", stopped)
+    with pytest.raises(KeyboardInterrupt, match="stopped after 4 of 6 videos of validation; --resume"):
+        next(run(experiment, tmp_path))
+    monkeypatch.undo()
+    list(run(experiment, tmp_path, resume=True))
+    assert same(tmp_path, reference)
+    assert list(map(timeless, rows(tmp_path))) == list(map(timeless, rows(reference)))
+
+
+def test_a_card_says_nothing_of_this_machine(experiment, reference, tmp_path):
+    start = str(reference / "last.safetensors")
+    (_,) = run(replace(experiment, epochs=1, init=start, seed=3), tmp_path / "run")
+    card = ffn.read_card(tmp_path / "run" / "last.safetensors")
+    assert card["recipe"]["init"] == "last.safetensors"
+    assert not any(str(folder) in json.dumps(card) for folder in (tmp_path, reference.parent, Path(experiment.data)))
+
+
 def test_a_damaged_state_is_named(experiment, reference, tmp_path):
     for name in ("config.json", "state.pt"):
         (tmp_path / name).write_bytes((reference / name).read_bytes())
@@ -270,12 +371,27 @@ def test_explicit_settings_come_before_those_of_the_recipe(videos, tmp_path, mon
         ({"cache": "yes"}, "cache is auto, on, off"),
         ({"method": "single", "without": ("distillation",)}, "single has no distillation to leave out"),
         ({"crop": 40}, "crop of 40 pixels must fit"),
+        ({"frames": (8, 4)}, r"frames must be increasing positive integers .* got \(8, 4\)"),
+        ({"streams": (3,)}, r"no stream of \(3,\) trains the branch 2; leave out --streams"),
+        ({"streams": (4, 4)}, r"must be increasing positive integers .* got \(4, 4\)"),
+        ({"method": "single"}, r"single trains at one frame count, got \(2, 4\); give it one, or take"),
+        ({"method": "mixed"}, r"mixed shows two frame counts to a network of one branch.*--frames 16 --streams 4 16"),
+        ({"method": "proportional", "frames": (16,)}, r"got the streams \(16,\) and the branches \(16,\)"),
+        ({"model_options": 3}, "model_options are named"),
+        ({"model_options": {"num_classes": 3}}, "num_classes is no model option; that is said by the data"),
+        ({"model_options": {"alteration": False}}, "that is said by --without alteration"),
         ({"flip": "maybe"}, "unknown flip 'maybe'"),
     ],
 )
 def test_impossible_settings_are_explained(wrong, message):
     with pytest.raises(ValueError, match=message):
         Experiment(**{**TINY, **wrong})
+
+
+def test_model_options_that_timm_does_not_know_are_explained():
+    wrong = Experiment(**{**TINY, "model_options": {"chanels": [8]}})
+    with pytest.raises(ValueError, match=r"resnet18 cannot be built with .*chanels.*unexpected keyword argument"):
+        wrong.build(2)
 
 
 def test_the_digest_stands_for_the_recipe_alone(experiment, videos, reference):

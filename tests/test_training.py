@@ -182,6 +182,14 @@ def test_a_loss_that_is_no_number_stops_the_training(brightness):
     assert before.isnan().any()
 
 
+def test_weights_that_the_last_step_spoilt_are_no_epoch(brightness):
+    spoils = Training(epochs=1, batch_size=12, learning_rate=1e38, optimiser="sgd", schedule="step", warmup=0.0)
+    model = network()
+    model.network.backbone.fc.weight.data *= 1e2
+    with pytest.raises(FloatingPointError, match=r"is no longer a number after the last step of epoch 1: lower"):
+        next(train(model, clips_of(brightness), spoils))
+
+
 def test_videos_that_cannot_be_read_are_named(brightness, tmp_path):
     for path in brightness.glob("*/*.mp4"):
         (tmp_path / path.parent.name).mkdir(exist_ok=True)
@@ -201,6 +209,11 @@ def test_videos_that_cannot_be_read_are_named(brightness, tmp_path):
         ({"epochs": 0}, "at least 1"),
         ({"batch_size": 0}, "at least 1"),
         ({"learning_rate": 0.0}, "above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number of at least 0, got nan"),
+        ({"weight_decay": float("inf")}, "weight_decay must be a number"),
+        ({"workers": -1}, "workers must be .* at least 0, got -1"),
+        ({"label_smoothing": 2.0}, "label_smoothing is a share, at most 1; got 2"),
+        ({"milestones": (3.0, 1.0)}, r"one after another, got \(3.0, 1.0\)"),
     ],
 )
 def test_impossible_settings_are_explained(wrong, message):
