@@ -64,13 +64,12 @@ def demo(output: Path = DEMO, *, only: Sequence[str] = (), root: Path | None = N
     evaluated again where its results are there, so a killed run goes on where it stopped.
 
     Raises:
-        ValueError: when there is no recipe called `only`.
+        ValueError: when there is no recipe of a name in `only`.
     """
+    names = [recipe.name for recipe in RECIPES]
+    if unknown := [name for name in only if name not in names]:
+        raise ValueError(f"there is no recipe {unknown[0]!r}; there are {', '.join(names)}")
     recipes = [recipe for recipe in RECIPES if not only or recipe.name in only]
-    if not recipes:
-        raise ValueError(
-            f"there is no recipe {', '.join(only)}; there are {', '.join(recipe.name for recipe in RECIPES)}"
-        )
     manifests = {split: _prepared(split, root, report) for split in moving_shapes.SPLITS}
     for recipe in recipes:
         _reproduce(recipe, manifests, output, report)

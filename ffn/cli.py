@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name}: {' '.join(str(error).splitlines()) or type(error).__name__}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
-        print(f"{name}: {stop or 'interrupted'}", file=sys.stderr)
+        print(f"{name}: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
     return 0
 

@@ -55,9 +55,15 @@ class Shuffled(Sampler[list[int]]):
 
 
 class InOrder(Sampler[list[int]]):
-    """Every video once, in order; of several processes each has its own ones."""
+    """Every video once, in order; of several processes each has its own ones.
+
+    Raises:
+        ValueError: when a batch would hold nothing.
+    """
 
     def __init__(self, videos: int, batch_size: int, *, part: Part = ALL) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.indices, self.batch_size = part(range(videos)), batch_size
 
     def __len__(self) -> int:

@@ -8,6 +8,7 @@ import pytest
 from conftest import write_video
 
 from ffn import reproduction, results, tables
+from ffn.cli import main
 from ffn.experiment import Experiment
 from ffn.reproduction import Answers, Reproduction, averaged
 from ffn.tables import Entry, entries, recipe, recipe_of
@@ -157,3 +158,8 @@ def test_a_summary_has_mean_and_spread_beside_the_paper(tmp_path):
     assert row["4"] == "51.0 ± 1.4"
     assert row["16"] == "-"
     assert row["paper"] == "42.85 / 48.20 / 50.79"
+
+
+def test_the_readme_shows_the_rows_that_are_there(capsys):
+    assert main(["reproduce", "tables", "--show", "--only", "1"]) == 0
+    assert capsys.readouterr().out.strip() in (results.HERE.parent.parent / "README.md").read_text(encoding="utf-8")
