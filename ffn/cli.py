@@ -60,7 +60,6 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
     )
     train.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
     train.add_argument("--resume", action="store_true", help="go on with the run in the folder, if there is one")
-    train.add_argument("--recipe", help="settings of the paper, by name")
     train.add_argument("--device", help="default: a GPU where there is one, else cpu")
     if settings:
         _add_settings(train)
@@ -110,7 +109,9 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """One option for every field of a config; what is not given is absent."""
     from ffn.experiment import Experiment
+    from ffn.recipes import RECIPES
 
+    parser.add_argument("--recipe", help=f"settings of the paper, by name: {', '.join(RECIPES)}")
     for setting in fields(Experiment):
         how: dict[str, Any] = {"type": setting.type}
         if setting.type is bool:
@@ -235,7 +236,7 @@ def _info(options: argparse.Namespace) -> None:
 def _flat(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={_flat(content)}" for name, content in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _print_divergences(found: "dict[str, Divergence]", layers: int, title: str) -> None:

@@ -174,6 +174,40 @@ def test_impossible_options_are_one_line(fails, checkpoint, folder, options, sai
     assert said in fails("eval", "--checkpoint", checkpoint(), "--data", folder, *options)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--frames", 8, 4), "increasing positive integers"),
+        (("--method", "mixed", "--frames", 16), "`--frames 16 --streams 4 16`"),
+        (("--model-options", "[1]"), 'are named, such as {"drop_rate": 0.5}'),
+        (("--architecture", "resnet19"), "did you mean resnet18"),
+        (("--learning-rate", "nan"), "learning_rate must be a number of at least 0, got nan"),
+        (("--validation", "nowhere"), "no such folder or manifest"),
+        (("--init", "nowhere"), "no such checkpoint"),
+        (("--recipe", "tsm"), "there is no recipe 'tsm'; there are tsm-sthv1"),
+    ],
+)
+def test_a_training_that_cannot_be_is_one_line_and_leaves_nothing(fails, folder, tmp_path, options, said):
+    small = ("--architecture", "resnet18", "--resize", 32, "--crop", 24, "--cache", "off", "--frames", 2, 4)
+    assert said in fails("train", "-o", tmp_path / "run", "--data", folder, *small, *options)
+
+
+def test_model_options_that_are_no_json_are_one_line(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "-o", "run", "--model-options", "{drop_rate"])
+    assert """expected JSON such as {"drop_rate": 0.5}, got '{drop_rate'""" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_gone_is_no_error(checkpoint):
+    """`ffn info ... | head -1`"""
+    command = [sys.executable, "-m", "ffn", "info", str(checkpoint())]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait(60) == 141
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
 def test_a_branch_that_is_not_there_is_one_line(fails, checkpoint, tmp_path):
     line = fails("extract", checkpoint(), "--frames", 5, "-o", tmp_path / "out.safetensors")
     assert "there is no branch 5; the branches are (4, 8)" in line

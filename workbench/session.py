@@ -21,6 +21,7 @@ import pandas as pd
 import streamlit as st
 
 from ffn import moving_shapes
+from ffn.bundled import DEMO, RECIPES
 from ffn.card import Card, CheckpointError, read_card
 from ffn.checkpoint import load, save
 from ffn.costs import Cost, cost, latency
@@ -29,7 +30,6 @@ from ffn.evaluation import Progress, Result, evaluate
 from ffn.files import cache_folder, file_hash, replacing
 from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
-from ffn.bundled import DEMO, RECIPES
 from workbench import analysis
 
 GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)  # measured by itself for checkpoints without recorded results
