@@ -1,6 +1,5 @@
 """The bundled networks, trained anew by `ffn reproduce demo`, and what is recorded of them."""
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,7 +12,7 @@ from ffn import moving_shapes
 from ffn.checkpoint import describe, load, read_card, save
 from ffn.data import Clips, clips_for
 from ffn.evaluation import evaluate
-from ffn.files import file_hash, write_csv
+from ffn.files import file_hash, read_csv, write_csv
 from ffn.model import FrameFlexible, create_model
 from ffn.training import Training, train
 from ffn.transforms import Preprocessing
@@ -146,7 +145,6 @@ def summary(output: Path = DEMO, frames: tuple[int, ...] = (1, 2, 4, 6, 8, 12, 1
     rows = []
     for path in (output / f"{recipe.name}.accuracy.csv" for recipe in RECIPES):
         if path.exists():
-            with path.open(encoding="utf-8") as file:
-                top1 = {int(r["num_frames"]): 100 * int(r["correct"]) / int(r["clips"]) for r in csv.DictReader(file)}
+            top1 = {int(r["num_frames"]): 100 * int(r["correct"]) / int(r["clips"]) for r in read_csv(path)}
             rows.append({"network": path.name.split(".")[0]} | {str(t): f"{top1[t]:.1f}" for t in frames})
     return rows

@@ -13,11 +13,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ffn.checkpoint import preprocessing as of_card
 from ffn.lists import DataError, read_list
 from ffn.mirroring import mirrored_classes
+from ffn.order import InOrder, Shuffled
 from ffn.pixels import SMALL, Pixels, Progress, estimate, remembered
 from ffn.sampling import stream_indices
 from ffn.transforms import Augmentation, Preprocessing
@@ -184,17 +185,10 @@ class Clips(Dataset[Sample | Unreadable]):
 
     def loader(self, batch_size: int, *, shuffle: bool = False, workers: int = 0, **kwargs: Any) -> DataLoader:
         """Batches of these clips; with `shuffle` in an order drawn from seed and epoch, the last small one dropped."""
-        generator = torch.Generator().manual_seed(hash((self.seed or 0, self.epoch)) % 2**62)
-        return DataLoader(
-            self,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            drop_last=shuffle and len(self) >= batch_size,
-            num_workers=workers,
-            collate_fn=self.collate,
-            generator=generator,
-            **kwargs,
-        )
+        order: Sampler[list[int]] = InOrder(len(self), batch_size)
+        if shuffle:
+            order = Shuffled(len(self), batch_size, seed=self.seed or 0, epoch=self.epoch)
+        return DataLoader(self, batch_sampler=order, num_workers=workers, collate_fn=self.collate, **kwargs)
 
     @cached_property
     def digest(self) -> str:

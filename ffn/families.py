@@ -1,12 +1,12 @@
 """Which networks `create_model` builds, and which of timm's it refuses."""
 
-import csv
 from fnmatch import fnmatch
 from pathlib import Path
 
 import timm
 
 from ffn.architectures import ARCHITECTURES
+from ffn.files import read_csv
 
 TABLE = Path(__file__).with_suffix(".csv")  # one row per family, and one per refused model
 
@@ -21,8 +21,7 @@ def table() -> list[dict[str, str]]:
 
     Where there is no reason, `model` is the smallest of its family that can be converted; the tests prove it.
     """
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_csv(TABLE)
 
 
 def list_models(pattern: str = "*") -> list[str]:

@@ -1,10 +1,11 @@
 """The rows of the reproduced tables: reading them, and means over seeds beside the paper's numbers."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
+
+from ffn.files import read_csv
 
 HERE = Path(__file__).resolve().parent.parent / "workbench" / "results"
 RESULTS = HERE / "moving_shapes.csv"
@@ -48,10 +49,7 @@ TABLES = {
 
 def read(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file; none where there is none."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_csv(path) if path.exists() else []
 
 
 def lines(rows: Sequence[Row]) -> list[tuple[str, str, str]]:

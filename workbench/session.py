@@ -4,7 +4,6 @@ The only place with st.cache_*. Whatever is slow runs in a background thread; th
 """
 
 import atexit
-import csv
 import gc
 import hashlib
 import json
@@ -27,7 +26,7 @@ from ffn.checkpoint import load, save
 from ffn.costs import Cost, cost, latency
 from ffn.data import clips_for
 from ffn.evaluation import Progress, Result, evaluate
-from ffn.files import cache_folder, file_hash, replacing
+from ffn.files import cache_folder, file_hash, read_csv, replacing
 from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
 from workbench import analysis
@@ -206,18 +205,13 @@ def recordings() -> dict[str, Recorded]:
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _recorded(title: str, path: str, *stamps: tuple[int, int]) -> tuple[str, Recorded] | None:
     """None where the files beside a checkpoint are not of this very checkpoint, on one dataset."""
-    accuracy, divergence = (_read_rows(Path(path).with_suffix(f".{kind}.csv")) for kind in ("accuracy", "divergence"))
+    accuracy, divergence = (read_csv(Path(path).with_suffix(f".{kind}.csv")) for kind in ("accuracy", "divergence"))
     checkpoint = file_hash(Path(path))
     keys = {(row.get("checkpoint"), row.get("data")) for row in accuracy + divergence}
     if len(keys) != 1 or (found := keys.pop())[0] != checkpoint:
         return None
     tables = analysis.accuracy(accuracy), analysis.divergence(map(_numbers, divergence))
     return checkpoint, Recorded(*tables, title=title, data=str(found[1]))
-
-
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
