@@ -19,6 +19,7 @@ from ffn.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocess
 
 PARTS = {"private-norm": "private_norms", "alteration": "alteration", "sharing": "sharing"}
 CACHE: dict[str, Any] = {"auto": "auto", "on": True, "off": False}
+LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  # faster, most of all in mixed precision
 # What tells where a run takes place, not what comes out of it.
 CIRCUMSTANCES = ("data", "validation", "cache", "workers", "seed")
 # Arguments of create_model that are no option of the architecture, and what says them instead.
@@ -180,7 +181,10 @@ class Experiment(Training):
             ) from None
         if self.init:
             start_from(model, load(self.init))
-        return model.to(memory_format=torch.channels_last)  # faster, most of all in mixed precision
+        for weight in model.parameters():
+            if weight.dim() in LAYOUTS:
+                weight.data = weight.data.to(memory_format=LAYOUTS[weight.dim()])
+        return model
 
     def card(self, clips: Clips) -> dict[str, Any]:
         """What the file of a trained network says of how it came about; nothing of where on this machine."""

@@ -9,15 +9,15 @@ from ffn.results import TABLES
 
 SEEDS = (0, 1, 2)
 
-# Chosen on the validation split (workbench/results/search.csv), the same for every method. Every training starts from
-# the same pretraining of its backbone and seed, as the paper's start from ImageNet.
+# Chosen on the validation split (workbench/results/search.csv), the same for every method on a backbone. Every training
+# starts from the same pretraining of its backbone and seed, as the paper's start from ImageNet.
 COMMON: dict[str, Any] = {
     "resize": 36,
     "crop": 32,
     "precision": "bfloat16",
     "select": "last",
     "batch_size": 16,
-    "epochs": 24,
+    "epochs": 40,
     "learning_rate": 3e-3,
 }
 PRETRAINING: dict[str, Any] = {**COMMON, "method": "single", "frames": (8,), "epochs": 16}
@@ -35,21 +35,29 @@ METHODS: dict[str, dict[str, Any]] = {
     },
 }
 SMALL = (32, 64, 128, 256)
+SHORT = 24  # epochs of the backbones that cost more
 BACKBONES: dict[str, dict[str, Any]] = {
     "resnet10t": {"architecture": "resnet10t", "model_options": {"channels": SMALL, "stem_width": 16}},
-    "resnet14t": {"architecture": "resnet14t", "model_options": {"channels": SMALL, "stem_width": 16}},
-    "resnet18": {"architecture": "resnet18", "model_options": {"channels": SMALL}},
+    "resnet14t": {
+        "architecture": "resnet14t",
+        "model_options": {"channels": SMALL, "stem_width": 16},
+        "epochs": SHORT,
+    },
+    "resnet18": {"architecture": "resnet18", "model_options": {"channels": SMALL}, "epochs": SHORT},
     "tea_resnet50_tiny": {
         "architecture": "tea_resnet50",
         "model_options": {"layers": [1, 1, 1, 1], "channels": [24, 48, 96, 128]},
+        "epochs": SHORT,
     },
     "slowfast_resnet50_tiny": {
         "architecture": "slowfast_resnet50",
         "model_options": {"depths": [1, 1, 1, 1], "width": 32},
+        "epochs": SHORT,
     },
     "uniformer_small_tiny": {
         "architecture": "uniformer_small",
         "model_options": {"depths": [1, 2, 2, 1], "dims": [32, 64, 128, 192], "head_dim": 32},
+        "epochs": SHORT,
     },
 }
 FAST = 2  # SlowFast's slow pathway sees a quarter of the frames: it gets twice as many as the others
@@ -76,27 +84,28 @@ def entries(tables: Sequence[str] = tuple(TABLES)) -> list[Entry]:
     """The lines of the tables, the core ones first."""
     whole = (4, 8, 16)
     single = [Entry("", "single", (t,)) for t in whole]
-    ours = [Entry("", method, whole) for method in ("ffn-labels", "ffn")]
+    ffn = Entry("", "ffn", whole)
+    variants = [Entry("", method, whole) for method in ("ffn-labels", "ffn-labels-sampled")]
     baselines = [Entry("", method, (4, 16)) for method in ("mixed", "proportional", "finetune")]
     ablations = [Entry("", method, whole) for method in METHODS if "without" in method]
-    middle = [Entry("", method, (4, t, 16)) for method in ("ffn", "ffn-labels") for t in (10, 12)]
-    more = [Entry("", method, frames) for method in ("ffn", "ffn-labels") for frames in ((4, 16), (4, 8, 12, 16))]
-    longer = [Entry("", "single", (24,)), *(Entry("", method, (4, 8, 16, 24)) for method in ("ffn", "ffn-labels"))]
-    deeper = [replace(e, backbone=name) for name in ("resnet14t", "resnet18") for e in (*single, *ours)]
+    middle = [replace(ffn, frames=(4, t, 16)) for t in (10, 12)]
+    more = [replace(ffn, frames=frames) for frames in ((4, 16), (4, 8, 12, 16))]
+    longer = [Entry("", "single", (24,)), replace(ffn, frames=(4, 8, 16, 24))]
+    deeper = [replace(e, backbone=name) for name in ("resnet14t", "resnet18") for e in (*single, ffn)]
     others = [
         replace(e, backbone=name, frames=tuple(times * t for t in e.frames))
         for name, times in (("tea_resnet50_tiny", 1), ("slowfast_resnet50_tiny", FAST), ("uniformer_small_tiny", 1))
-        for e in (*single, *ours)
+        for e in (*single, ffn)
     ]
     lines = {
-        "1": [*single, *ours, *baselines, Entry("", "ensemble", whole), Entry("", "ffn-labels-sampled", whole)],
-        "4": [*single, ours[1], *ablations],
+        "1": [*single, ffn, *variants, *baselines, Entry("", "ensemble", whole)],
+        "4": [*single, ffn, *ablations],
         "fig2": [Entry("", "single", (t,)) for t in (4, 8, 12, 16)],
-        "2": [*single, Entry("", "single", (12,)), *more, *ours],
-        "6": [*ours, *middle],
+        "2": [*single, Entry("", "single", (12,)), *more, ffn],
+        "6": [ffn, *middle],
         "3": [*single, *longer],
-        "5": [*single, *ours, *deeper],
-        "8": [*single, *ours, *others],
+        "5": [*single, ffn, *deeper],
+        "8": [*single, ffn, *others],
     }
     return [replace(line, table=table) for table in tables for line in lines[table]]
 
@@ -110,12 +119,12 @@ def tested(architecture: str) -> tuple[int, ...]:
 
 def recipe_of(entry: Entry) -> dict[str, Any]:
     """The recipe behind an entry: what decides the outcome, but for the seed and what the training starts from."""
-    return {**COMMON, "frames": entry.branches, **METHODS[entry.method], **BACKBONES[entry.backbone]}
+    return {**COMMON, **BACKBONES[entry.backbone], "frames": entry.branches, **METHODS[entry.method]}
 
 
 def pretraining(backbone: str) -> dict[str, Any]:
     """The recipe of what every training on `backbone` starts from."""
-    return {**PRETRAINING, **BACKBONES[backbone]}
+    return {**BACKBONES[backbone], **PRETRAINING}
 
 
 def origin(entry: Entry) -> Entry | None:

@@ -59,10 +59,23 @@ def test_every_line_of_every_table_is_a_training_that_can_be_described():
 
 
 def test_all_methods_share_one_recipe():
-    """But for what makes the method, every training of a table has the same settings."""
-    own = {"method", "streams", "share", "without", "frames", "architecture", "model_options"}
-    kept = [{k: v for k, v in recipe_of(e).items() if k not in own} for e in entries() if e.method != "ensemble"]
-    assert all(settings == kept[0] for settings in kept)
+    """But for what makes the method, every training on a backbone has the same settings."""
+    own = {"method", "streams", "share", "without", "frames"}
+    shared = {}
+    for entry in entries():
+        if entry.method != "ensemble":
+            settings = {name: value for name, value in recipe_of(entry).items() if name not in own}
+            assert shared.setdefault(entry.backbone, settings) == settings
+    assert set(shared) == set(tables.BACKBONES)
+
+
+@pytest.mark.parametrize("backbone", tables.BACKBONES)
+def test_every_backbone_learns_by_the_recipe_of_the_tables(backbone, data, tmp_path):
+    frames = next(entry.frames for entry in entries() if (entry.backbone, entry.method) == (backbone, "ffn"))
+    settings = {**recipe_of(Entry("", "ffn", frames, backbone)), "epochs": 1, "batch_size": 2}
+    experiment = Experiment(**settings, data=str(data["train"]), cache="off")
+    (row,) = run(experiment, tmp_path / "run")
+    assert set(row["losses"] if "losses" in row else frames) == set(frames)
 
 
 def test_a_recipe_is_named_by_all_that_decides_it():
