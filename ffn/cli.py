@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has gone, and will not read what Python has left to write
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         print(f"{name}: {' '.join(str(error).splitlines()) or type(error).__name__}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
@@ -164,7 +164,7 @@ def _experiment(options: argparse.Namespace) -> "Experiment":
     """The config that the options ask for: explicit ones, then the recipe's or those of the run that goes on."""
     from ffn.experiment import Experiment
     from ffn.recipes import RECIPES
-    from ffn.runs import CONFIG, read_config
+    from ffn.run_folder import CONFIG, read_config
 
     given = {f.name: getattr(options, f.name) for f in fields(Experiment) if hasattr(options, f.name)}
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -7,8 +7,6 @@ rows.csv, events*   losses and accuracies by frame count; the events are TensorB
 """
 
 import io
-import json
-import os
 import signal
 import threading
 import time
@@ -28,117 +26,18 @@ from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.files import replacing, write_csv
 from ffn.lists import DataError
+from ffn.run_folder import STATE, RunError, check_folder, settled
 from ffn.training import Epoch, Trainer
-
-try:
-    import fcntl
-except ImportError:  # no such locks on Windows
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Report = Callable[[str, int, int], object]  # what is being done, clips done, clips in all
 Row = dict[str, Any]
-CONFIG, STATE = "config.json", "state.pt"
-PATIENCE = 10.0  # seconds for another process to leave the folder
-ANYWHERE = ("workers", "cache")  # with other values of these a run goes on to the same end
-
-
-class RunError(ValueError):
-    """A folder that cannot take this run, with the way out."""
 
 
 class Stopped(KeyboardInterrupt):
     """A run that was asked to stop and has saved where it was."""
-
-
-def read_config(folder: Path) -> Experiment:
-    """The config of the run in `folder`.
-
-    Raises:
-        RunError: when there is none, or it cannot be read.
-    """
-    path = folder / CONFIG
-    try:
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
-        return Experiment(**values)
-    except FileNotFoundError:
-        raise RunError(f"{folder} holds no run; leave out --resume to start one there") from None
-    except (TypeError, ValueError) as error:
-        raise RunError(f"{path} is no config of a run: {error}") from None
-
-
-def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
-    """Finds that `folder` is free for this run, or its own already.
-
-    Raises:
-        RunError: when it belongs to another run, or to this one and `resume` is not set.
-    """
-    if not folder.is_dir():
-        if blocked := next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None):
-            raise RunError(f"{folder} cannot be the run's folder: {blocked} is a file; choose another")
-        return
-    if not (folder / STATE).exists() and not any(folder.glob("*.safetensors")):
-        return  # nothing was trained there yet
-    if not (folder / CONFIG).exists():
-        raise RunError(f"{folder} holds checkpoints but no run; choose another folder")
-    here, there = experiment.settings(), read_config(folder).settings()
-    different = [
-        f"{name} is {_short(there[name])} there and {_short(value)} here"
-        for name, value in here.items()
-        if there[name] != value and name not in ANYWHERE
-    ]
-    if different:
-        raise RunError(
-            f"{folder} belongs to another config ({'; '.join(different)}); choose another folder, "
-            "or go on with that run by --resume and no other settings"
-        )
-    if not resume:
-        raise RunError(f"{folder} holds this run already; --resume goes on with it, or choose another folder")
-
-
-@contextmanager
-def _settled(experiment: Experiment, folder: Path, *, resume: bool) -> Iterator[None]:
-    """While this lasts, `folder` is the place of this run and no other process is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        check_folder(experiment, folder, resume=resume)  # anew: another may have begun in the meantime
-        with replacing(folder / CONFIG) as temporary:
-            temporary.write_text(json.dumps(experiment.settings(), indent=1), encoding="utf-8")
-        yield
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Locks `folder`; workers that decode hold the lock of a killed process for some seconds more."""
-    if not fcntl:
-        yield
-        return
-    descriptor, end = os.open(folder, os.O_RDONLY), time.monotonic() + PATIENCE
-    try:
-        while not _locked(descriptor):
-            if time.monotonic() > end:
-                raise RunError(f"another process is training in {folder}; let it end, or end it")
-            time.sleep(0.2)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # this file system locks no folders
-    return True
-
-
-def _short(value: object) -> str:
-    return text if len(text := str(value)) < 40 else f"{text[:37]}..."
 
 
 def run(
@@ -161,12 +60,13 @@ def run(
         RunError: when the folder belongs to another run, or another process is at this one.
         DataError: when the data cannot be used, or is not what the run began with.
         FloatingPointError: when the loss is no longer a number; the run keeps the state after its last whole epoch.
+        MemoryError: when a step is too large for the device.
     """
     processes = Processes(engine)
     _first(processes, lambda: check_folder(experiment, folder, resume=resume))
     training = _Run(experiment, folder, device=device, engine=engine, report=report)
     with ExitStack() as place:
-        _first(processes, lambda: place.enter_context(_settled(experiment, folder, resume=resume)))
+        _first(processes, lambda: place.enter_context(settled(experiment, folder, resume=resume)))
         yield from training
 
 
@@ -235,6 +135,12 @@ class _Run:
             except FloatingPointError as error:
                 kept = f"{self.state} holds epoch {len(self.rows)}" if self.rows else "no epoch was finished"
                 raise FloatingPointError(f"{error}; {kept}") from None
+            except torch.OutOfMemoryError as error:
+                raise MemoryError(
+                    f"{self.experiment.batch_size} videos a step at {max(self.experiment.shown)} frames and "
+                    f"{self.experiment.crop} pixels are too many for this device; take a smaller batch_size or crop "
+                    f"({str(error).splitlines()[0]})"
+                ) from None
 
     def _progress(self, done: int, steps: int) -> None:
         size = min(self.experiment.batch_size, len(self.clips))
@@ -294,6 +200,8 @@ class _Run:
         return {r.num_frames: 100 * r.correct / r.clips for r in results}, len(unreadable)
 
     def _validating(self, done: int, total: int) -> None:
+        if self.report:
+            self.report(f"validating epoch {self.trainer.epoch}", done, total)
         if self.stop and self.processes.part.of == 1:
             raise Stopped(f"stopped after {done} of {total} videos of validation; --resume validates anew and goes on")
 

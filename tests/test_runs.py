@@ -25,7 +25,8 @@ from ffn.data import DataError
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.recipes import RECIPES
-from ffn.runs import RunError, read_config, run
+from ffn.run_folder import RunError, read_config
+from ffn.runs import run
 
 TINY = {
     "architecture": "resnet18",
@@ -79,6 +80,12 @@ def timeless(row: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in row.items() if name not in ("seconds", "clips_per_second", "waiting")}
 
 
+def assert_same_run(folder: Path, reference: Path) -> None:
+    """The same network to the last bit, by the same rows but for the time they took."""
+    assert same(folder, reference)
+    assert list(map(timeless, rows(folder))) == list(map(timeless, rows(reference)))
+
+
 def command(experiment: Experiment, folder: Path, *more: str) -> list[str]:
     """`ffn train` with the settings of an experiment, as a process."""
     words = [sys.executable, "-m", "ffn", "train", "-o", str(folder), *more]
@@ -127,8 +134,7 @@ def test_another_rule_of_selection(experiment, tmp_path, select, score):
 
 def test_the_same_run_twice_is_the_same(experiment, reference, tmp_path):
     list(run(experiment, tmp_path / "run"))
-    assert same(tmp_path / "run", reference)
-    assert list(map(timeless, rows(tmp_path / "run"))) == list(map(timeless, rows(reference)))
+    assert_same_run(tmp_path / "run", reference)
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGKILL] * 3, [signal.SIGTERM] * 3, [signal.SIGINT, signal.SIGKILL]])
@@ -151,9 +157,8 @@ def test_a_killed_run_ends_with_the_same_weights(experiment, reference, tmp_path
         process.wait(60)
     done = subprocess.run(command(experiment, folder, "--resume"), env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert same(folder, reference)
+    assert_same_run(folder, reference)
     assert same(folder, reference, "best.safetensors")
-    assert list(map(timeless, rows(folder))) == list(map(timeless, rows(reference)))
     assert not list(folder.glob(".*"))
 
 
@@ -166,11 +171,12 @@ def test_a_run_stopped_after_any_step_goes_on_from_there(experiment, reference, 
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt, match=f"after step {stop_at} of 12; --resume"):
         list(run(experiment, folder, report=stop))
-    steps = []
-    list(run(experiment, folder, resume=True, report=lambda name, done, total: steps.append(done // 4)))
+    reports = []
+    list(run(experiment, folder, resume=True, report=lambda *report: reports.append(report)))
+    steps = [done // 4 for name, done, _ in reports if name.startswith("epoch")]
     assert steps == list(range(stop_at + 1, 13))
-    assert same(folder, reference)
-    assert list(map(timeless, rows(folder))) == list(map(timeless, rows(reference)))
+    assert ("validating epoch 4", 6, 6) in reports
+    assert_same_run(folder, reference)
 
 
 def test_a_run_killed_between_an_epoch_and_its_validation_is_validated(experiment, reference, tmp_path, monkeypatch):
@@ -183,8 +189,7 @@ def test_a_run_killed_between_an_epoch_and_its_validation_is_validated(experimen
         list(run(experiment, folder))
     monkeypatch.undo()
     list(run(experiment, folder, resume=True))
-    assert same(folder, reference)
-    assert list(map(timeless, rows(folder))) == list(map(timeless, rows(reference)))
+    assert_same_run(folder, reference)
 
 
 def test_a_finished_run_has_nothing_left_to_do(experiment, reference):
@@ -225,7 +230,7 @@ def test_a_folder_where_nothing_was_trained_belongs_to_nobody(experiment, tmp_pa
 
 
 def test_two_processes_are_never_at_one_run(experiment, tmp_path, monkeypatch):
-    monkeypatch.setattr("ffn.runs.PATIENCE", 0.1)
+    monkeypatch.setattr("ffn.run_folder.PATIENCE", 0.1)
     training = run(experiment, tmp_path)
     next(training)
     with pytest.raises(RunError, match="another process is training in"):
@@ -257,6 +262,16 @@ def test_data_of_which_nothing_can_be_read_is_an_error(experiment, videos, tmp_p
         next(run(replace(experiment, **{name: str(tmp_path / split)}), tmp_path / "run"))
 
 
+def test_too_large_a_step_is_told_with_the_way_out(experiment, tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.\nSee the documentation")
+
+    monkeypatch.setattr(torch.Tensor, "backward", full)
+    assert main(command(experiment, tmp_path / "run")[3:]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("ffn train: 4 videos a step at 4 frames and 24 pixels are too many for this device; take a")
+
+
 def test_videos_that_are_skipped_are_counted(experiment, videos, tmp_path):
     shutil.copytree(videos, tmp_path / "videos")
     for split in ("train", "val"):
@@ -284,8 +299,7 @@ def test_a_run_is_stopped_while_it_validates(experiment, reference, tmp_path, mo
         next(run(experiment, tmp_path))
     monkeypatch.undo()
     list(run(experiment, tmp_path, resume=True))
-    assert same(tmp_path, reference)
-    assert list(map(timeless, rows(tmp_path))) == list(map(timeless, rows(reference)))
+    assert_same_run(tmp_path, reference)
 
 
 def test_a_card_says_nothing_of_this_machine(experiment, reference, tmp_path):

@@ -1,0 +1,113 @@
+"""Whose a training run's folder is: that of one config and, while it trains, of one process."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ffn.experiment import Experiment
+from ffn.files import replacing
+
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows
+    fcntl = None  # type: ignore[assignment]
+
+CONFIG, STATE = "config.json", "state.pt"
+PATIENCE = 10.0  # seconds for another process to leave the folder
+ANYWHERE = ("workers", "cache")  # with other values of these a run goes on to the same end
+
+
+class RunError(ValueError):
+    """A folder that cannot take this run, with the way out."""
+
+
+def read_config(folder: Path) -> Experiment:
+    """The config of the run in `folder`.
+
+    Raises:
+        RunError: when there is none, or it cannot be read.
+    """
+    path = folder / CONFIG
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        return Experiment(**values)
+    except FileNotFoundError:
+        raise RunError(f"{folder} holds no run; leave out --resume to start one there") from None
+    except (TypeError, ValueError) as error:
+        raise RunError(f"{path} is no config of a run: {error}") from None
+
+
+def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
+    """Finds that `folder` is free for this run, or its own already.
+
+    Raises:
+        RunError: when it belongs to another run, or to this one and `resume` is not set.
+    """
+    if not folder.is_dir():
+        if blocked := next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None):
+            raise RunError(f"{folder} cannot be the run's folder: {blocked} is a file; choose another")
+        return
+    if not (folder / STATE).exists() and not any(folder.glob("*.safetensors")):
+        return  # nothing was trained there yet
+    if not (folder / CONFIG).exists():
+        raise RunError(f"{folder} holds checkpoints but no run; choose another folder")
+    here, there = experiment.settings(), read_config(folder).settings()
+    different = [
+        f"{name} is {_short(there[name])} there and {_short(value)} here"
+        for name, value in here.items()
+        if there[name] != value and name not in ANYWHERE
+    ]
+    if different:
+        raise RunError(
+            f"{folder} belongs to another config ({'; '.join(different)}); choose another folder, "
+            "or go on with that run by --resume and no other settings"
+        )
+    if not resume:
+        raise RunError(f"{folder} holds this run already; --resume goes on with it, or choose another folder")
+
+
+@contextmanager
+def settled(experiment: Experiment, folder: Path, *, resume: bool) -> Iterator[None]:
+    """While this lasts, `folder` is the place of this run and no other process is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        check_folder(experiment, folder, resume=resume)  # anew: another may have begun in the meantime
+        with replacing(folder / CONFIG) as temporary:
+            temporary.write_text(json.dumps(experiment.settings(), indent=1), encoding="utf-8")
+        yield
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Locks `folder`; workers that decode hold the lock of a killed process for some seconds more."""
+    if not fcntl:
+        yield
+        return
+    descriptor, end = os.open(folder, os.O_RDONLY), time.monotonic() + PATIENCE
+    try:
+        while not _locked(descriptor):
+            if time.monotonic() > end:
+                raise RunError(f"another process is training in {folder}; let it end, or end it")
+            time.sleep(0.2)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # this file system locks no folders
+    return True
+
+
+def _short(value: object) -> str:
+    return text if len(text := str(value)) < 40 else f"{text[:37]}..."
