@@ -70,30 +70,33 @@ def temporal_distillation(
     if sampled and shorter:
         times = len(shorter)
         shorter = [shorter[_require(rng).integers(len(shorter))]]
-    logits: dict[int, Tensor] = {}
-    losses: dict[int, Tensor] = {}
-    for num_frames in (longest, *shorter):
-        prediction = model(streams[num_frames])
+
+    def loss_of(num_frames: int, prediction: Tensor, logits: Streams) -> Tensor:
         if num_frames == longest:
-            loss = F.cross_entropy(prediction, labels)
-        else:
-            loss = times * weight * distillation(prediction, logits[longest])
-            if label_every_stream:
-                loss = loss + times * F.cross_entropy(prediction, labels)
-        backward(loss)
-        logits[num_frames], losses[num_frames] = prediction.detach(), loss.detach()
-    return logits, losses
+            return F.cross_entropy(prediction, labels)
+        taught = weight * distillation(prediction, logits[longest])
+        return times * (taught + F.cross_entropy(prediction, labels) if label_every_stream else taught)
+
+    return _one_by_one(model, {t: streams[t] for t in (longest, *shorter)}, loss_of, backward)
 
 
 def labels_alone(
     model: Network, streams: Streams, labels: Tensor, backward: Backward, rng: np.random.Generator | None = None
 ) -> Outcome:
     """Cross entropy on every stream, which learn nothing from each other: the ablation "w/o TD" of table 4."""
+    longest_first = {t: streams[t] for t in sorted(streams, reverse=True)}
+    return _one_by_one(model, longest_first, lambda _, prediction, __: F.cross_entropy(prediction, labels), backward)
+
+
+def _one_by_one(
+    model: Network, streams: Streams, loss_of: Callable[[int, Tensor, Streams], Tensor], backward: Backward
+) -> Outcome:
+    """A pass forward and back per stream in turn; `loss_of` gets T, its logits and those of the streams before."""
     logits: dict[int, Tensor] = {}
     losses: dict[int, Tensor] = {}
-    for num_frames in sorted(streams, reverse=True):
-        prediction = model(streams[num_frames])
-        loss = F.cross_entropy(prediction, labels)
+    for num_frames, clips in streams.items():
+        prediction = model(clips)
+        loss = loss_of(num_frames, prediction, logits)
         backward(loss)
         logits[num_frames], losses[num_frames] = prediction.detach(), loss.detach()
     return logits, losses
