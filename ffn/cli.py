@@ -411,7 +411,7 @@ def _reproduce_tables(options: argparse.Namespace) -> None:
 
 
 class _Progress:
-    """A tqdm bar that starts anew with other work."""
+    """A tqdm bar that starts anew with other work; the last one stays."""
 
     def __init__(self, unit: str = "it") -> None:
         self.bar = tqdm(disable=True)
@@ -419,6 +419,7 @@ class _Progress:
 
     def __call__(self, name: str, done: int, total: int) -> None:
         if self.bar.disable or total != self.bar.total or done < self.bar.n:
+            self.bar.leave = False
             self.bar.close()
             self.bar = tqdm(total=total, initial=done, desc=name, unit=self.unit)
         self.bar.set_description(name, refresh=False)
