@@ -6,6 +6,7 @@ import streamlit as st
 
 from ffn.card import CheckpointError
 from workbench import session
+from workbench.background import SLIDER
 
 LOCAL, UPLOAD, EMBEDDED, FOLDER = "a local file", "an upload", "moving_shapes, test split", "a folder or manifest"
 LARGEST_UPLOAD = 500  # MB
@@ -15,8 +16,8 @@ def sidebar() -> session.Selection | None:
     """Draws the choice of checkpoint, data and frames; None until there is a checkpoint that works."""
     num_frames = st.slider(
         "Frames per clip, T",
-        session.SLIDER[0],
-        session.SLIDER[-1],
+        SLIDER[0],
+        SLIDER[-1],
         4,
         key="frames",
         bind="query-params",

@@ -12,7 +12,7 @@ from test_official import weights, write
 
 import ffn
 from ffn import bundled as networks
-from workbench import analysis, session
+from workbench import analysis, background, session
 
 APP = str(Path(__file__).parent.parent / "app.py")
 TITLES = ("A TSM", "An FFN")
@@ -24,9 +24,9 @@ def bundled(tmp_path, folder, monkeypatch):
     monkeypatch.setenv("FFN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(session, "DEMO", tmp_path / "demo")
     monkeypatch.setattr(networks, "GRID", (1, 2, 4, 6))
-    monkeypatch.setattr(session, "GRID", (1, 2))
-    monkeypatch.setattr(session, "IDLE_BUDGET", 0.0)
-    monkeypatch.setattr(session, "rendering", lambda: session.Task(lambda _: folder).start().wait())
+    monkeypatch.setattr(background, "GRID", (1, 2))
+    monkeypatch.setattr(background, "IDLE_BUDGET", 0.0)
+    monkeypatch.setattr(session, "rendering", lambda: background.Task(lambda _: folder).start().wait())
     st.cache_resource.clear()
     st.cache_data.clear()
     for title, frames in zip(TITLES, [(4,), (2, 4)], strict=True):

@@ -13,7 +13,7 @@ from ffn.card import CheckpointError
 from ffn.data import DataError, clips_for
 from ffn.evaluation import Result
 from ffn.statistics import Divergence
-from workbench import session
+from workbench import background, records, session
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ class Evaluations:
         return [result(t) for t in frames]
 
 
-def finished(sweep: session.Sweep) -> session.Sweep:
+def finished(sweep: background.Sweep) -> background.Sweep:
     sweep.task.wait(20)
     assert not sweep.running
     return sweep
@@ -50,7 +50,7 @@ def finished(sweep: session.Sweep) -> session.Sweep:
 
 def test_the_wanted_count_comes_first_and_then_the_grid(tmp_path):
     evaluations = Evaluations()
-    sweep = session.Sweep(evaluations, tmp_path / "results", grid=(1, 2, 4, 8))
+    sweep = background.Sweep(evaluations, tmp_path / "results", grid=(1, 2, 4, 8))
     sweep.want(5)
     finished(sweep)
     assert evaluations.asked == [(5,), (1, 2, 4), (8,)]
@@ -59,11 +59,11 @@ def test_the_wanted_count_comes_first_and_then_the_grid(tmp_path):
 
 
 def test_what_is_on_disk_is_not_computed_again(tmp_path):
-    first = session.Sweep(Evaluations(), tmp_path, grid=(1, 2))
+    first = background.Sweep(Evaluations(), tmp_path, grid=(1, 2))
     first.want(1)
     finished(first)
     again = Evaluations()
-    second = session.Sweep(again, tmp_path, grid=(1, 2))
+    second = background.Sweep(again, tmp_path, grid=(1, 2))
     second.want(2)
     assert second.task is None
     assert not again.asked
@@ -71,20 +71,20 @@ def test_what_is_on_disk_is_not_computed_again(tmp_path):
 
 
 def test_a_damaged_result_on_disk_counts_as_missing(tmp_path):
-    session.write_record(tmp_path, session.as_record(result(4)))
+    records.write_record(tmp_path, records.as_record(result(4)))
     (tmp_path / "8.json").write_text("{")
     (tmp_path / "9.json").write_text(json.dumps({"accuracy": {}}))
-    assert list(session.read_records(tmp_path)) == [4]
+    assert list(records.read_records(tmp_path)) == [4]
 
 
 def test_nothing_partial_is_left_on_disk(tmp_path):
-    session.write_record(tmp_path, session.as_record(result(4)))
+    records.write_record(tmp_path, records.as_record(result(4)))
     assert [path.name for path in tmp_path.iterdir()] == ["4.json"]
 
 
 def test_two_viewers_share_one_computation(tmp_path):
     evaluations = Evaluations()
-    sweep = session.Sweep(evaluations, tmp_path, grid=(1, 2))
+    sweep = background.Sweep(evaluations, tmp_path, grid=(1, 2))
     viewers = [threading.Thread(target=sweep.want, args=(1,)) for _ in range(8)]
     for viewer in viewers:
         viewer.start()
@@ -103,7 +103,7 @@ def test_cancelling_stops_at_the_next_step_and_resuming_goes_on(tmp_path):
         progress(1, 2)
         return [result(t) for t in frames]
 
-    sweep = session.Sweep(slow, tmp_path, grid=(1, 2))
+    sweep = background.Sweep(slow, tmp_path, grid=(1, 2))
     sweep.want(1)
     assert at_work.wait(20)
     sweep.task.cancel()
@@ -121,7 +121,7 @@ def test_a_failure_is_a_sentence_not_a_lost_thread(tmp_path):
     def broken(frames, progress):
         raise DataError("the folder is gone")
 
-    sweep = session.Sweep(broken, tmp_path, grid=(1,))
+    sweep = background.Sweep(broken, tmp_path, grid=(1,))
     sweep.want(1)
     finished(sweep)
     assert sweep.stopped
@@ -145,7 +145,7 @@ def test_live_results_are_those_of_the_library(checkpoint, folder):
     assert not sweep.task.error
     clips = clips_for(chosen.card, folder, (4,))
     (expected,) = session.evaluate(session.model(chosen), clips)
-    assert sweep.records[4] == session.as_record(expected)
+    assert sweep.records[4] == records.as_record(expected)
 
 
 def test_records_count_only_for_the_very_checkpoint(checkpoint, folder, tmp_path, monkeypatch):
@@ -161,7 +161,7 @@ def test_records_count_only_for_the_very_checkpoint(checkpoint, folder, tmp_path
 
 
 def test_profiles_measure_the_asked_count_first(checkpoint, monkeypatch):
-    monkeypatch.setattr(session, "IDLE_BUDGET", 0.0)
+    monkeypatch.setattr(background, "IDLE_BUDGET", 0.0)
     profile = session.profile(session.open_path(checkpoint()))
     assert profile.at(3) is None
     profile._task.wait(60)

@@ -1,6 +1,6 @@
 """Overview: what is wrong with a checkpoint at the chosen number of frames, what it costs, and what helps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from ffn.card import CheckpointError
 from ffn.data import DataError
 from ffn.layers import nearest
 from workbench import analysis, plots, session
-from workbench.session import Recorded, Selection, Sweep, Tables, Task
+from workbench.background import Sweep, Task
+from workbench.elements import advance, choose_measure, draw, table, tile, watch
+from workbench.records import EMPTY, Tables
+from workbench.session import Recorded, Selection
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Known:
     rendering: Task | None = None
 
 
-NOTHING = Known(session.EMPTY, {})
+NOTHING = Known(EMPTY, {})
 STATELESS = "No norm of this network keeps running statistics, so there is nothing to compare."
 
 
@@ -104,10 +107,6 @@ def accuracy_tile(table: pd.DataFrame, num_frames: int) -> tuple[str, str]:
     return f"{row.top1:.1f} %", f"{row.low:.1f} to {row.high:.1f}, {row.clips:.0f} clips"
 
 
-def tile(label: str, value: str, note: str) -> None:
-    st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
-
-
 def origin(chosen: Selection, now: Known) -> None:
     """Where the numbers come from, and the way to check them."""
     if not now.recorded:
@@ -179,27 +178,6 @@ def branches(chosen: Selection) -> None:
     table("branches", lambda: rows)
 
 
-def choose_measure(key: str) -> str:
-    names = {label.split(" (")[0]: name for name, label in plots.MEASURES.items()}
-    choice = st.segmented_control(
-        "Measure", list(names), default=next(iter(names)), key=key, required=True, label_visibility="collapsed"
-    )
-    return names[choice or next(iter(names))]
-
-
-def draw(figure: Any, key: str) -> None:
-    st.plotly_chart(
-        figure, key=f"{key}_chart", width="stretch", config={"displayModeBar": False}, alt=plots.alt_text(figure)
-    )
-
-
-def table(key: str, rows: Callable[[], pd.DataFrame]) -> None:
-    """The numbers behind a chart, sent only when they are looked at."""
-    with st.expander("As a table", key=f"{key}_table", on_change="rerun") as opened:
-        if opened.open:
-            st.dataframe(rows(), hide_index=True, width="stretch")
-
-
 def card(chosen: Selection) -> None:
     """Everything that the checkpoint says of itself."""
     with st.expander("The checkpoint's card", key="card", on_change="rerun") as opened:
@@ -231,24 +209,6 @@ def stopped(sweep: Sweep) -> None:
     if st.button("Compute the rest", key="resume"):
         sweep.resume()
         st.rerun()
-
-
-def advance(task: Task | None, text: str) -> None:
-    done, total = (task.done, task.total) if task else (0, 0)
-    st.progress(min(1.0, done / total) if total else 0.0, f"{text}: {done} of {total} videos" if total else text)
-
-
-def watch(state: Callable[[], Any], show: Callable[[], None]) -> None:
-    """Shows progress twice a second, and draws the page anew when the state changes."""
-    before = state()
-
-    @st.fragment(run_every=0.5)
-    def look() -> None:
-        show()
-        if state() != before:
-            st.rerun()
-
-    look()
 
 
 def unreadable(now: Known) -> None:
