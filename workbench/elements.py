@@ -6,8 +6,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from workbench import plots
-from workbench.background import Task
+from ffn.data import DataError
+from workbench import plots, session
+from workbench.background import Sweep, Task
+from workbench.session import Known, Selection
 
 
 def tile(label: str, value: str, note: str) -> None:
@@ -51,3 +53,43 @@ def watch(state: Callable[[], Any], show: Callable[[], None]) -> None:
             st.rerun()
 
     look()
+
+
+def known(chosen: Selection) -> Known:
+    """Everything that is known; where the data cannot be used, a sentence says why."""
+    try:
+        return session.known(chosen)
+    except DataError as error:
+        (st.error if chosen.data else st.info)(session.sentence(error))
+        return session.NOTHING
+
+
+def work(now: Known) -> None:
+    """Progress of what runs in the background, and what went wrong there."""
+    rendering, sweep = now.rendering, now.sweep
+    if rendering and rendering.running:
+        advance(rendering, "Rendering the embedded videos")
+    elif rendering and rendering.error:
+        st.error(f"The embedded videos could not be rendered: {session.sentence(rendering.error)}")
+    if sweep and sweep.running:
+        advance(sweep.task, f"Computing at {', '.join(map(str, sweep.now))} frames, {len(sweep.missing())} to go")
+        if sweep.task and st.button("Cancel", key="cancel"):
+            sweep.task.cancel()
+    elif sweep and sweep.stopped and sweep.missing():
+        stopped(sweep)
+
+
+def stopped(sweep: Sweep) -> None:
+    if sweep.task and sweep.task.error:
+        st.error(session.sentence(sweep.task.error))
+    if st.button("Compute the rest", key="resume"):
+        sweep.resume()
+        st.rerun()
+
+
+def unreadable(now: Known) -> None:
+    if lines := now.tables.unreadable:
+        more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
+        count = "1 video" if len(lines) == 1 else f"{len(lines)} videos"
+        verb = "is" if len(lines) == 1 else "are"
+        st.warning(f"{count} could not be read and {verb} left out: {'; '.join(lines[:5])}{more}.")

@@ -6,7 +6,7 @@ The only place with st.cache_*.
 import atexit
 import gc
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,14 +19,14 @@ from ffn import moving_shapes
 from ffn.bundled import DEMO, RECIPES
 from ffn.card import Card, CheckpointError, read_card
 from ffn.checkpoint import load, save
-from ffn.data import clips_for
+from ffn.data import DataError, clips_for
 from ffn.evaluation import Progress, Result, evaluate
 from ffn.files import cache_folder, file_hash, read_csv
 from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
 from workbench import analysis
 from workbench.background import Profile, Sweep, Task
-from workbench.records import Tables, results_folder
+from workbench.records import EMPTY, Tables, results_folder
 
 SELECTION = "_selection"  # where the session state keeps it
 
@@ -261,3 +261,54 @@ def _evaluator(checkpoint: Checkpoint, source: Path) -> Callable[[Sequence[int],
         return evaluate(network, clips_for(checkpoint.card, source, frames), progress=progress)
 
     return evaluate_at
+
+
+# --- What is known of the selection ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a checkpoint on some data by now, and what is still at work."""
+
+    tables: Tables
+    others: Mapping[str, Recorded]  # of the other bundled checkpoints on the same data, by title
+    recorded: bool = False
+    checked: bool = True  # whether the data is known to be that of the record
+    source: Path | None = None
+    sweep: Sweep | None = None
+    rendering: Task | None = None
+
+
+NOTHING = Known(EMPTY, {})
+
+
+def known(chosen: Selection) -> Known:
+    """Everything that is known by now; `DataError` when the data cannot be used, or is not said yet."""
+    if chosen.data is None:
+        return _embedded(chosen)
+    if not chosen.data:
+        raise DataError("give the path of a folder of class/video.mp4, or of a CSV manifest, in the sidebar")
+    return _live(chosen, Path(chosen.data), {})
+
+
+def _embedded(chosen: Selection) -> Known:
+    """Recorded results where they are of this very checkpoint and data, else live ones once the videos are there."""
+    task = rendering()
+    every = recordings()
+    record = every.get(chosen.checkpoint.digest)
+    digest = data_digest(chosen.checkpoint, task.result) if task.result else None
+    others = {
+        other.title: other
+        for checkpoint, other in every.items()
+        if checkpoint != chosen.checkpoint.digest and digest in (None, other.data)
+    }
+    if record and digest in (None, record.data):
+        return Known(record, others, True, digest is not None, task.result, rendering=task)
+    return Known(EMPTY, others, rendering=task) if digest is None else _live(chosen, task.result, others)
+
+
+def _live(chosen: Selection, source: Path, others: Mapping[str, Recorded]) -> Known:
+    """Results that are computed in the background, the chosen frame count first."""
+    found = sweep(chosen.checkpoint, source)
+    found.want(chosen.num_frames)
+    return Known(found.tables(), others, source=source, sweep=found)

@@ -1,74 +1,19 @@
 """Overview: what is wrong with a checkpoint at the chosen number of frames, what it costs, and what helps."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from ffn.card import CheckpointError
-from ffn.data import DataError
 from ffn.layers import nearest
 from workbench import analysis, plots, session
-from workbench.background import Sweep, Task
-from workbench.elements import advance, choose_measure, draw, table, tile, watch
-from workbench.records import EMPTY, Tables
-from workbench.session import Recorded, Selection
+from workbench.background import Sweep
+from workbench.elements import advance, choose_measure, draw, known, table, tile, unreadable, watch, work
+from workbench.records import Tables
+from workbench.session import Known, Selection
 
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of a checkpoint on some data by now, and what is still at work."""
-
-    tables: Tables
-    others: Mapping[str, Recorded]  # of the other bundled checkpoints on the same data, by title
-    recorded: bool = False
-    checked: bool = True  # whether the data is known to be that of the record
-    source: Path | None = None
-    sweep: Sweep | None = None
-    rendering: Task | None = None
-
-
-NOTHING = Known(EMPTY, {})
 STATELESS = "No norm of this network keeps running statistics, so there is nothing to compare."
-
-
-def embedded(chosen: Selection) -> Known:
-    """Recorded results where they are of this very checkpoint and data, else live ones once the videos are there."""
-    task = session.rendering()
-    recordings = session.recordings()
-    record = recordings.get(chosen.checkpoint.digest)
-    digest = session.data_digest(chosen.checkpoint, task.result) if task.result else None
-    others = {
-        other.title: other
-        for checkpoint, other in recordings.items()
-        if checkpoint != chosen.checkpoint.digest and digest in (None, other.data)
-    }
-    if record and digest in (None, record.data):
-        return Known(record, others, True, digest is not None, task.result, rendering=task)
-    return Known(NOTHING.tables, others, rendering=task) if digest is None else live(chosen, task.result, others)
-
-
-def live(chosen: Selection, source: Path, others: Mapping[str, Recorded]) -> Known:
-    """Results that are computed in the background, the chosen frame count first."""
-    sweep = session.sweep(chosen.checkpoint, source)
-    sweep.want(chosen.num_frames)
-    return Known(sweep.tables(), others, source=source, sweep=sweep)
-
-
-def known(chosen: Selection) -> Known:
-    """Everything that is known; where the data cannot be used, a sentence says why."""
-    try:
-        if chosen.data is None:
-            return embedded(chosen)
-        if chosen.data:
-            return live(chosen, Path(chosen.data), {})
-        st.info("Give the path of a folder of class/video.mp4, or of a CSV manifest, in the sidebar.")
-    except DataError as error:
-        st.error(session.sentence(error))
-    return NOTHING
 
 
 def say(chosen: Selection, now: Known) -> None:
@@ -186,37 +131,6 @@ def card(chosen: Selection) -> None:
             rows.columns = ["entry", "value"]
             st.dataframe(rows.astype(str), hide_index=True, width="stretch")
             st.caption(f"Hash of the file: {chosen.checkpoint.digest}")
-
-
-def work(now: Known) -> None:
-    """Progress of what runs in the background, and what went wrong there."""
-    rendering, sweep = now.rendering, now.sweep
-    if rendering and rendering.running:
-        advance(rendering, "Rendering the embedded videos")
-    elif rendering and rendering.error:
-        st.error(f"The embedded videos could not be rendered: {session.sentence(rendering.error)}")
-    if sweep and sweep.running:
-        advance(sweep.task, f"Computing at {', '.join(map(str, sweep.now))} frames, {len(sweep.missing())} to go")
-        if sweep.task and st.button("Cancel", key="cancel"):
-            sweep.task.cancel()
-    elif sweep and sweep.stopped and sweep.missing():
-        stopped(sweep)
-
-
-def stopped(sweep: Sweep) -> None:
-    if sweep.task and sweep.task.error:
-        st.error(session.sentence(sweep.task.error))
-    if st.button("Compute the rest", key="resume"):
-        sweep.resume()
-        st.rerun()
-
-
-def unreadable(now: Known) -> None:
-    if lines := now.tables.unreadable:
-        more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
-        count = "1 video" if len(lines) == 1 else f"{len(lines)} videos"
-        verb = "is" if len(lines) == 1 else "are"
-        st.warning(f"{count} could not be read and {verb} left out: {'; '.join(lines[:5])}{more}.")
 
 
 def show(chosen: Selection) -> None:
