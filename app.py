@@ -64,7 +64,12 @@ def local_path(label: str, key: str) -> str:
 
 session.settle()
 st.set_page_config(page_title="Frame Flexible Networks", page_icon="🎞️", layout="wide")
-page = st.navigation([st.Page("workbench/pages/overview.py", title="Overview", icon=":material/insights:")])
+page = st.navigation(
+    [
+        st.Page("workbench/pages/overview.py", title="Overview", icon=":material/insights:"),
+        st.Page("workbench/pages/normalisation.py", title="Normalisation", icon=":material/equalizer:"),
+    ]
+)
 with st.sidebar:
     session.select(sidebar())
 page.run()

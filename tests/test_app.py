@@ -124,6 +124,17 @@ def test_other_data_is_computed_live(tmp_path, folder):
     assert not any("recorded" in text.value for text in app.markdown)
 
 
+def test_normalisation_shows_every_count_and_the_norms_of_two_networks():
+    app = opened(checkpoint=TITLES[1]).switch_page("workbench/pages/normalisation.py").run()
+    assert not app.exception
+    assert app.selectbox(key="checkpoint").value == TITLES[1]
+    assert len(app.get("plotly_chart")) == 2
+    app.selectbox(key="beside").set_value(TITLES[0]).run()
+    assert not app.exception
+    chosen = [session.open_path(session.bundled()[title]) for title in reversed(TITLES)]
+    assert set(session.norm_parameters(*chosen).network) == set(TITLES)
+
+
 def test_tables_and_card_are_there_when_they_are_opened():
     app = opened()
     assert not app.dataframe

@@ -162,6 +162,19 @@ def test_the_slider_shows_what_is_recorded_and_nothing_leaves_the_machine(addres
     page.close()
 
 
+def test_pages_keep_the_selection(address, chromium):
+    page = chromium.new_page(viewport={"width": 1280, "height": 1600})
+    page.goto(link(address, frames=8))
+    settled(page).get_by_test_id("stSidebarNav").get_by_text("Normalisation").click()
+    expect(page).to_have_url(re.compile(r"normalisation\?.*frames=8"))
+    expect(page.get_by_text("How far the statistics move")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".js-plotly-plot .main-svg").nth(1)).to_be_attached(timeout=PATIENCE)
+    page.reload()
+    expect(page.get_by_role("slider")).to_have_value("8", timeout=PATIENCE)
+    expect(page.get_by_text("How far the statistics move")).to_be_visible(timeout=PATIENCE)
+    page.close()
+
+
 @pytest.mark.parametrize(
     ("name", "scheme", "width", "height"),
     [("light", "light", 1280, 1180), ("dark", "dark", 1280, 1180), ("phone", "light", 390, 2100)],

@@ -6,10 +6,25 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from ffn.card import CheckpointError
 from ffn.data import DataError
 from workbench import plots, session
 from workbench.background import Sweep, Task
 from workbench.session import Known, Selection
+
+STATELESS = "No norm of this network keeps running statistics, so there is nothing to compare."
+
+
+def page(show: Callable[[Selection], None]) -> None:
+    """A page on the viewer's selection; a sentence where there is none."""
+    chosen = session.selection()
+    if chosen is None:
+        st.info("Choose a checkpoint in the sidebar: a bundled one, a local .safetensors file, or an upload.")
+        return
+    try:
+        show(chosen)
+    except CheckpointError as error:
+        st.error(session.sentence(error))
 
 
 def tile(label: str, value: str, note: str) -> None:
@@ -62,6 +77,20 @@ def known(chosen: Selection) -> Known:
     except DataError as error:
         (st.error if chosen.data else st.info)(session.sentence(error))
         return session.NOTHING
+
+
+def follow(now: Known, ready: Callable[[], bool] = lambda: True) -> None:
+    """Progress of the background work, until it is done and `ready`; then what could not be read."""
+
+    def state() -> list[Any]:
+        busy = [bool(work and work.running) for work in (now.rendering, now.sweep)]
+        return [ready(), busy, len(now.sweep.records) if now.sweep else 0]
+
+    if ready() and not any(state()[1]):
+        work(now)
+    else:
+        watch(state, lambda: work(now))
+    unreadable(now)
 
 
 def work(now: Known) -> None:

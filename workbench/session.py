@@ -162,6 +162,16 @@ def branch_divergence(checkpoint: Checkpoint) -> pd.DataFrame:
     return _branch_divergence(checkpoint.digest, checkpoint)
 
 
+def norm_parameters(*checkpoints: Checkpoint) -> pd.DataFrame:
+    """The table of `analysis.norm_parameters` of several checkpoints; needs no data."""
+    return _norm_parameters(tuple(checkpoint.digest for checkpoint in checkpoints), checkpoints)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _norm_parameters(digests: tuple[str, ...], _checkpoints: Sequence[Checkpoint]) -> pd.DataFrame:
+    return analysis.norm_parameters({checkpoint.title: model(checkpoint) for checkpoint in _checkpoints})
+
+
 # --- Results --------------------------------------------------------------------------------------------------
 
 

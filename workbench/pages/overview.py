@@ -1,19 +1,14 @@
 """Overview: what is wrong with a checkpoint at the chosen number of frames, what it costs, and what helps."""
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
-from ffn.card import CheckpointError
 from ffn.layers import nearest
 from workbench import analysis, plots, session
 from workbench.background import Sweep
-from workbench.elements import advance, choose_measure, draw, known, table, tile, unreadable, watch, work
+from workbench.elements import STATELESS, advance, choose_measure, draw, follow, known, page, table, tile, watch
 from workbench.records import Tables
 from workbench.session import Known, Selection
-
-STATELESS = "No norm of this network keeps running statistics, so there is nothing to compare."
 
 
 def say(chosen: Selection, now: Known) -> None:
@@ -136,34 +131,13 @@ def card(chosen: Selection) -> None:
 def show(chosen: Selection) -> None:
     now = known(chosen)
     profile = session.profile(chosen.checkpoint)
-
-    def state() -> list[Any]:
-        sweep, rendering = now.sweep, now.rendering
-        return [
-            profile.at(chosen.num_frames) is not None,
-            bool(rendering and rendering.running),
-            bool(sweep and sweep.running),
-            len(sweep.records) if sweep else 0,
-        ]
-
     say(chosen, now)
     tiles(chosen, now)
     origin(chosen, now)
-    if not state()[0] or any(state()[1:3]):
-        watch(state, lambda: work(now))
-    else:
-        work(now)
-    unreadable(now)
+    follow(now, lambda: profile.at(chosen.num_frames) is not None)
     charts(chosen, now)
     branches(chosen)
     card(chosen)
 
 
-selected = session.selection()
-if selected is None:
-    st.info("Choose a checkpoint in the sidebar: a bundled one, a local .safetensors file, or an upload.")
-else:
-    try:
-        show(selected)
-    except CheckpointError as error:
-        st.error(session.sentence(error))
+page(show)
