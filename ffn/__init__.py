@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ffn.model import FrameFlexible, create_model, extract
     from ffn.official import load_official
     from ffn.sampling import segment_indices
+    from ffn.streaming import Stream
     from ffn.training import Training, train
     from ffn.transforms import Augmentation, Preprocessing
 
@@ -27,6 +28,7 @@ _HOMES = {
     "Experiment": "experiment",
     "FrameFlexible": "model",
     "Preprocessing": "transforms",
+    "Stream": "streaming",
     "Training": "training",
     "cost": "costs",
     "create_model": "model",
@@ -48,6 +50,7 @@ __all__ = [
     "Experiment",
     "FrameFlexible",
     "Preprocessing",
+    "Stream",
     "Training",
     "cost",
     "create_model",
