@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ffn.branches import with_branch
     from ffn.card import read_card
     from ffn.checkpoint import load, save
     from ffn.costs import Cost, cost
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ffn.layers import nearest
     from ffn.model import FrameFlexible, create_model, extract
     from ffn.official import load_official
+    from ffn.recalibration import recalibrate
     from ffn.sampling import segment_indices
     from ffn.streaming import Stream
     from ffn.training import Training, train
@@ -39,9 +41,11 @@ _HOMES = {
     "load_official": "official",
     "nearest": "layers",
     "read_card": "card",
+    "recalibrate": "recalibration",
     "save": "checkpoint",
     "segment_indices": "sampling",
     "train": "training",
+    "with_branch": "branches",
 }
 __all__ = [
     "Augmentation",
@@ -61,9 +65,11 @@ __all__ = [
     "load_official",
     "nearest",
     "read_card",
+    "recalibrate",
     "save",
     "segment_indices",
     "train",
+    "with_branch",
 ]
 
 

@@ -147,6 +147,7 @@ NEEDED: dict[str, Callable[[Any], bool]] = {
     "num_classes": _is_count,
 }
 OPTIONAL: dict[str, Callable[[Any], bool]] = {
+    "added": lambda value: isinstance(value, list) and len(value) < 64 and all(map(_is_count, value)),
     "classes": lambda value: value is None or (isinstance(value, list) and _all(str, value)),
     "extracted": lambda value: isinstance(value, dict) and isinstance(value.get("fold_norms"), bool),
     "gmacs": lambda value: isinstance(value, dict) and _all(int | float, value.values()),

@@ -5,6 +5,7 @@ Nothing is ever unpickled, so a file from a stranger can do no harm.
 
 import json
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
+from ffn.branches import with_branch
 from ffn.card import (
     ELSEWHERE,
     KEY,
@@ -119,17 +121,19 @@ def _content(source: str | Path | bytes) -> tuple[bytes, str]:
 
 def _build(card: Card, name: str) -> FrameFlexible:
     parts = {key: card[key] for key in ("shift", "private_norms", "alteration", "sharing") if key in card}
+    added = card.get("added", [])
     try:
         preprocessing(card)
         model = create_model(
             card["architecture"],
-            frames=tuple(card["frames"]),
+            frames=tuple(t for t in card["frames"] if t not in added),
             num_classes=card["num_classes"],
             **parts,
             **card["timm_kwargs"],
         )
         how = card.get("extracted")
-        return extract(model, model.frames[0], fold_norms=bool(how["fold_norms"])) if how else model
+        whole = extract(model, model.frames[0], fold_norms=bool(how["fold_norms"])) if how else model
+        return reduce(with_branch, added, whole)
     except Exception as error:  # timm meets nonsense with any of them
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"the card of {name} describes no network that can be built: {reason}") from None

@@ -34,7 +34,7 @@ def nearest(num_frames: int, frames: Sequence[int]) -> int:
     return best
 
 
-def check_frames(frames: Sequence[int]) -> tuple[int, ...]:
+def check_frames(frames: int | Sequence[int]) -> tuple[int, ...]:
     """`frames` as a tuple; `ValueError` unless it holds strictly increasing positive integers."""
     counts = (frames,) if isinstance(frames, int) else tuple(frames)
     whole = all(isinstance(t, int) and not isinstance(t, bool) and t > 0 for t in counts)
@@ -57,6 +57,12 @@ class Routed(nn.Module, ABC):
         )
 
 
+def with_copy(by_frames: Any, branch: int, like: int) -> dict[str, Any]:
+    """What each branch has (`by_frames`), in order, and for the new `branch` a copy of what `like` has."""
+    copies = {**by_frames, str(branch): deepcopy(by_frames[str(like)])}
+    return {name: copies[name] for name in sorted(copies, key=int)}
+
+
 class Switchable(Routed):
     """One private copy of a layer per branch: of a norm, specialised normalisation (paper eq. 6).
 
@@ -66,6 +72,10 @@ class Switchable(Routed):
     def __init__(self, layer: nn.Module, frames: Sequence[int]) -> None:
         super().__init__()
         self.by_frames = nn.ModuleDict({str(t): deepcopy(layer) for t in frames})
+
+    def add(self, branch: int, like: int) -> None:
+        """One more branch, a copy of the branch `like`."""
+        self.by_frames = nn.ModuleDict(with_copy(self.by_frames, branch, like))
 
     def at(self, branch: int, num_frames: int) -> nn.Module:
         return self.by_frames[str(branch)]
@@ -160,6 +170,10 @@ class ResidualAdapter(Routed):
         """Gains from N(0, 1e-3), which nothing overwrites, so that training starts at the pretrained behaviour."""
         gains = {str(t): nn.Parameter(like.new_empty(channels).normal_(0, 1e-3)) for t in frames}
         self.by_frames = nn.ParameterDict(gains)
+
+    def add(self, branch: int, like: int) -> None:
+        """One more branch, a copy of the branch `like`."""
+        self.by_frames = nn.ParameterDict(with_copy(self.by_frames, branch, like))
 
     @property
     def original(self) -> nn.Module:

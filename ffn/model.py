@@ -49,6 +49,11 @@ class FrameFlexible(nn.Module):
         self.card: dict[str, Any] = {}
         self._specialised: dict[tuple[int, int], nn.Module] = {}
 
+    @property
+    def trained(self) -> tuple[int, ...]:
+        """The frame counts of the branches that were trained, not added later by `ffn.with_branch`."""
+        return tuple(t for t in self.frames if t not in self.config.get("added", ()))
+
     def forward(self, clips: Tensor, branch: int | None = None) -> Tensor:
         if clips.ndim != 5:
             raise ValueError(
@@ -255,10 +260,15 @@ def extract(model: FrameFlexible, frames: int, *, fold_norms: bool = False) -> F
     if fold_norms:
         deployment.lay_channels_last(network)
     folded = fold_norms or model.config.get("extracted", {}).get("fold_norms", False)
-    config = {**model.config, "frames": [frames], "extracted": {"fold_norms": folded}}
+    config = {**_as_trained(model.config), "frames": [frames], "extracted": {"fold_norms": folded}}
     extracted = FrameFlexible(network, (frames,), config=config)
-    extracted.card = {**model.card, "frames": [frames]}
+    extracted.card = {**_as_trained(model.card), "frames": [frames]}
     return extracted.train(model.training)
+
+
+def _as_trained(about: Mapping[str, Any]) -> dict[str, Any]:
+    """A config or card without the branches that were added."""
+    return {key: value for key, value in about.items() if key != "added"}
 
 
 def _example(model: FrameFlexible, num_frames: int) -> Tensor:
