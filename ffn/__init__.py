@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ffn.budget import AdaptiveClassifier
     from ffn.branches import with_branch
     from ffn.card import read_card
     from ffn.checkpoint import load, save
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ffn.layers import nearest
     from ffn.model import FrameFlexible, create_model, extract
     from ffn.official import load_official
+    from ffn.online import causal
     from ffn.recalibration import recalibrate
     from ffn.sampling import segment_indices
     from ffn.streaming import Stream
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 # Imported when first asked for: torch and timm take seconds, and reading a card or rendering videos needs neither.
 # No module bears the name of a function here, or importing the module would hide the function.
 _HOMES = {
+    "AdaptiveClassifier": "budget",
     "Augmentation": "transforms",
     "Clips": "data",
     "Cost": "costs",
@@ -32,6 +35,7 @@ _HOMES = {
     "Preprocessing": "transforms",
     "Stream": "streaming",
     "Training": "training",
+    "causal": "online",
     "cost": "costs",
     "create_model": "model",
     "evaluate": "evaluation",
@@ -48,6 +52,7 @@ _HOMES = {
     "with_branch": "branches",
 }
 __all__ = [
+    "AdaptiveClassifier",
     "Augmentation",
     "Clips",
     "Cost",
@@ -56,6 +61,7 @@ __all__ = [
     "Preprocessing",
     "Stream",
     "Training",
+    "causal",
     "cost",
     "create_model",
     "evaluate",

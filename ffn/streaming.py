@@ -28,7 +28,7 @@ class Stream:
       n = `capacity` the clip is thus the one that `Clips` takes from a video of n frames; with the default capacity
       also at n = 9 L, 27 L and so on. In between, a frame is less than s frames away from its place.
     - with a `window`, the last `window` frames.
-    - if `causal`, none: every frame runs once, by itself, through the causal model (`ffn.online.causal`) in `branch`,
+    - if `causal`, none: every frame runs once, by itself, through the causal model (`ffn.causal`) in `branch`,
       and costs the MACs of one frame. The prediction is the mean of its logits over all frames, which is that of the
       causal model for a clip of all of them; with a `window`, over the last `window`. What neighbours pass on depends
       on how far apart they are: push frames at the rate that the branch was trained at.
