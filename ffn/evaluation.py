@@ -4,7 +4,7 @@ Shapes: N videos, K classes.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 
 from ffn.data import Batch, Clips
 from ffn.distribution import Processes
+from ffn.divergence import Divergence, Gaussian, divergences
 from ffn.model import FrameFlexible
 from ffn.order import InOrder
-from ffn.statistics import Divergence, Moments, divergence, measured, running_statistics
+from ffn.statistics import Moments, measured, running_statistics
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -35,6 +36,7 @@ class Result:
     logits: np.ndarray  # (N, K), float32
     divergences: dict[str, Divergence]  # by norm layer, in network order
     unreadable: tuple[str, ...]  # one line per video that was skipped
+    inputs: dict[str, Gaussian] = field(default_factory=dict)  # what went into the norms, by layer
 
     def accuracy_row(self) -> dict[str, int]:
         """The counts behind the accuracy, as one row of a table."""
@@ -80,6 +82,10 @@ def evaluate(
 ) -> list[Result]:
     """One `Result` per frame count of `clips`: predictions and norm statistics from the same forward passes.
 
+    Divergences are those of what goes into a norm from the running statistics that it uses. A norm that keeps none,
+    such as LayerNorm, is compared with itself at the frame count of its branch, on the same videos; where that is not
+    among the counts of `clips` there is nothing to compare with, and the layer is left out.
+
     Every video is decoded once. Videos that cannot be read are left out and named in every result. `progress` is
     called with (videos done, videos in all); an exception that it raises cancels the evaluation. With an `engine` of
     several processes each takes a part, which is what its `progress` counts, and all return the whole.
@@ -103,7 +109,8 @@ def evaluate(
     whole, *others = processes.each(seen)
     for other in others:
         whole.merge(other)
-    return [run.result(whole) for run in runs]
+    inputs = whole.inputs()
+    return [run.result(whole, inputs) for run in runs]
 
 
 class _Seen:
@@ -130,6 +137,10 @@ class _Seen:
             for name, found in moments.items():
                 found.merge(other.moments[t][name])
 
+    def inputs(self) -> dict[int, dict[str, Gaussian]]:
+        """By frame count what went into every norm that ran."""
+        return {t: {name: m.gaussian() for name, m in found.items() if m.count} for t, found in self.moments.items()}
+
 
 class _Run:
     """One frame count under way."""
@@ -143,9 +154,8 @@ class _Run:
     def __call__(self, batch: Batch, device: torch.device) -> np.ndarray:
         return self.network(batch.stream(self.num_frames, device)).float().cpu().numpy()
 
-    def result(self, seen: _Seen) -> Result:
-        used = running_statistics(self.plain)
-        found = {name: m.gaussian() for name, m in seen.moments[self.num_frames].items() if m.count}
+    def result(self, seen: _Seen, inputs: dict[int, dict[str, Gaussian]]) -> Result:
+        used = {**inputs.get(self.branch, {}), **running_statistics(self.plain)}
         logits = seen.logits[self.num_frames]
         order = np.argsort(np.array(seen.indices, int))
         return Result(
@@ -154,6 +164,7 @@ class _Run:
             indices=np.array(seen.indices, int)[order],
             labels=np.array(seen.labels, int)[order],
             logits=np.concatenate(logits)[order] if logits else np.zeros((0, 1), np.float32),
-            divergences={name: divergence(found[name], used[name]) for name in found},
+            divergences=divergences(inputs[self.num_frames], used),
             unreadable=tuple(reason for _, reason in sorted(seen.unreadable)),
+            inputs=inputs[self.num_frames],
         )

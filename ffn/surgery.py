@@ -27,6 +27,11 @@ def is_norm(module: nn.Module) -> bool:
     return own and "Norm" in type(module).__name__ and not any(True for c in module.children() for _ in c.parameters())
 
 
+def channels_last(norm: nn.Module) -> bool:
+    """Whether a norm takes its channels in the last dimension, as layer norms of tokens do, and not in dimension 1."""
+    return not isinstance(norm, _BatchNorm | nn.GroupNorm) and "2d" not in type(norm).__name__
+
+
 def norms(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Name and module of every normalisation layer, in the order of registration."""
     return ((name, module) for name, module in network.named_modules() if is_norm(module))
@@ -194,7 +199,7 @@ def _entry(block: nn.Module, name: str, inside: list[Call], images: int) -> Entr
             return Entry(call.module, 1, 0)
         convolves = after is not None and isinstance(after.module, nn.Conv2d)
         if not convolves and _is_affine(call.module):
-            last = not isinstance(call.module, _BatchNorm | nn.GroupNorm) and "2d" not in type(call.module).__name__
+            last = channels_last(call.module)
             return Entry(call.module, -1 if last else 1, call.shape[1] if last and len(call.shape) == 3 else 0)
     raise ValueError(f"the block {name} ({type(block).__name__}) has no layer that sees whole images")
 

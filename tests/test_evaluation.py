@@ -140,11 +140,23 @@ def test_progress_counts_videos_and_may_cancel(folder):
         evaluate(model_of(), clips_of(folder), progress=cancel)
 
 
+def test_layer_norms_are_compared_with_themselves_at_the_count_of_their_branch(folder):
+    torch.manual_seed(0)
+    model = ffn.create_model("vit_tiny_patch16_224", FRAMES, num_classes=2, img_size=32, depth=1).eval()
+    results = {result.num_frames: result for result in evaluate(model, clips_of(folder, (2, 4, 16)))}
+    assert list(results[2].divergences) == list(results[2].inputs) == ["blocks.0.norm1", "blocks.0.norm2", "norm"]
+    assert all(found.symmetric_kl == 0 for found in results[4].divergences.values())
+    assert all(found.symmetric_kl > 0 for found in results[2].divergences.values())
+    assert results[16].branch == 8
+    assert not results[16].divergences  # what the branch sees at 8 frames was not measured
+    assert results[16].inputs
+
+
 def test_rows_have_their_columns(folder):
     result = evaluate(model_of(), clips_of(folder, (6,)))[0]
     assert list(result.accuracy_row()) == ["num_frames", "branch", "correct", "clips"]
     rows = result.divergence_rows()
-    numbers = ["mean_shift", "log_variance_ratio", "symmetric_kl"]
+    numbers = ["mean_shift", "log_variance_ratio", "symmetric_kl", "wasserstein"]
     assert all(list(row) == ["num_frames", "branch", "layer", *numbers] for row in rows)
     assert [row["layer"] for row in rows] == list(result.divergences)
     assert rows[0]["layer"] == "bn1"

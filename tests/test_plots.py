@@ -106,3 +106,29 @@ def test_alternative_texts_carry_the_numbers(accuracies, divergences):
 def test_nothing_known_yet_is_drawn_as_an_empty_chart():
     assert len(plots.divergence_bars(analysis.divergence([])).data[0].x) == 0
     assert plots.alt_text(plots.accuracy_curves({"TSM": analysis.accuracy([])}, 4, "TSM"))
+
+
+def test_figures_3_10_and_11_of_the_paper_are_one_call_each():
+    separate, flexible = {"4 frames": small((4,)), "16 frames": small((16,))}, small((4, 8, 16))
+    stage = analysis.norm_parameters(separate, stage="layer4", shortcuts=False)
+    assert not stage.layer.str.contains("downsample").any()
+    assert stage.groupby("network").layer.nunique().tolist() == [4, 4]
+    for parameters in (("mean", "variance"), ("weight", "bias")):
+        figure = plots.norm_parameters(stage, parameters)
+        assert [title.text for title in figure.layout.annotations] == [plots.PARAMETERS[name] for name in parameters]
+        assert len(figure.data) == 2 * 2
+        assert plots.PARAMETERS[parameters[0]] in plots.alt_text(figure)
+    both = {"TSM": separate["16 frames"], "FFN": flexible}
+    table = analysis.norm_parameters(both, branches=(16,), stage="layer4", shortcuts=False)
+    assert {trace.name for trace in plots.norm_parameters(table).data} == {"TSM", "FFN"}
+
+
+def test_what_goes_into_norms_is_drawn_against_frames():
+    table = pd.DataFrame(
+        {"num_frames": [4, 4, 8, 8], "branch": 8, "stage": "layer1", "layer": ["a", "b"] * 2, "order": [0, 1] * 2}
+        | {"mean": [0.0, 1, 2, 3], "variance": [1.0, 1, 1, 4]}
+    )
+    figure = plots.norm_inputs(table)
+    assert [trace.name for trace in figure.data] == ["a", "a", "b", "b"]
+    assert list(figure.data[-1].y) == [1, 4]
+    assert "in b, by a factor of 4.00" in plots.alt_text(figure)

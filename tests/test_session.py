@@ -26,7 +26,7 @@ def fresh(tmp_path, monkeypatch):
 
 def result(num_frames: int) -> Result:
     logits = np.eye(2, dtype=np.float32)
-    divergences = {"bn": Divergence(1.0 / num_frames, 0.5, 0.25)}
+    divergences = {"bn": Divergence(1.0 / num_frames, 0.5, 0.25, 0.75)}
     return Result(num_frames, 8, np.arange(2), np.arange(2), logits, divergences, ("x.mp4: broken",))
 
 

@@ -3,16 +3,33 @@
 import numpy as np
 import pytest
 import torch
-from conftest import random_clips, small
+from conftest import random_clips, redraw, small
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from ffn.divergence import Gaussian, divergence
-from ffn.statistics import Moments, branch_divergences, measured, norm_summaries, running_statistics
+import ffn
+from ffn.divergence import Gaussian, divergence, divergences
+from ffn.statistics import (
+    Moments,
+    branch_divergences,
+    measured,
+    network_divergences,
+    norm_layers,
+    norm_parameters,
+    running_statistics,
+    stage_of,
+)
 
 FRAMES = (4, 8, 16)
+
+
+def vit(frames=FRAMES):
+    torch.manual_seed(0)
+    model = ffn.create_model("vit_tiny_patch16_224", frames, num_classes=7, img_size=32, depth=2)
+    redraw(model)
+    return model.eval()
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5), st.integers(0, 99), st.floats(-50, 50))
@@ -43,6 +60,28 @@ def test_divergence_is_that_of_normal_distributions(seed):
     assert found.symmetric_kl == pytest.approx(float(want))
     assert found.mean_shift == pytest.approx(float(((p.loc - q.loc).abs() / q.scale).mean()))
     assert found.log_variance_ratio == pytest.approx(float((p.variance / q.variance).log().abs().mean()))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_wasserstein_distance_is_that_between_the_samples(seed):
+    """In one dimension it is the distance between sorted samples, here in deviations of the statistics in use."""
+    seen, used = (Gaussian(g.mean[:1], g.variance[:1]) for g in gaussians(seed))
+    places = torch.linspace(0, 1, 100_001, dtype=torch.float64)[1:-1]
+    p, q = (Normal(torch.tensor(g.mean), torch.tensor(g.variance + 1e-5).sqrt()) for g in (seen, used))
+    want = (p.icdf(places) - q.icdf(places)).square().mean().sqrt() / q.scale
+    assert divergence(seen, used).wasserstein == pytest.approx(float(want), rel=1e-3)
+
+
+def test_a_distance_in_deviations_does_not_depend_on_the_scale():
+    seen, used = gaussians(0)
+    larger = [Gaussian(100 * g.mean, 100**2 * g.variance) for g in (seen, used)]
+    one, other = divergence(seen, used, eps=0), divergence(*larger, eps=0)
+    assert vars(one) == pytest.approx(vars(other))
+
+
+def test_layers_that_one_side_lacks_are_left_out():
+    seen, used = gaussians(0)
+    assert list(divergences({"a": seen, "b": seen}, {"b": used, "c": used})) == ["b"]
 
 
 def test_equal_statistics_do_not_diverge_and_kl_is_symmetric():
@@ -107,15 +146,68 @@ def test_branches_diverge_from_others_and_not_from_themselves():
     assert "layer3.1.bn2" in own
 
 
-def test_summaries_are_channel_means_of_the_branch():
+@torch.no_grad()
+def test_what_goes_into_a_layer_norm_is_measured_per_channel():
+    model, clips = vit(), random_clips(8)
+    plain, found = model.at(8, 8), {}
+    layers = norm_layers(plain)
+    hooks = [
+        norm.register_forward_hook(lambda m, x, _, name=name: found.update({name: x[0].flatten(0, -2)}))
+        for name, norm in layers.items()
+    ]
+    plain(clips)
+    for hook in hooks:
+        hook.remove()
+    network, moments = measured(plain)
+    network(clips)
+    assert list(moments) == list(layers) == list(found)
+    for name, x in found.items():
+        np.testing.assert_allclose(moments[name].gaussian().mean, x.mean(0), atol=1e-4)
+        np.testing.assert_allclose(moments[name].gaussian().variance, x.var(0, correction=0), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [small, vit])
+def test_a_layer_has_one_name_in_all_branches_and_in_a_network_of_one(make):
+    several, one = make((4, 8)), make((8,))
+    names = list(norm_layers(one.at(8, 8)))
+    assert names == list(norm_layers(several.at(4, 4))) == list(norm_layers(several.at(8, 16)))
+    assert not any("net" in name.split(".") or name.startswith("backbone") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("layer", "stage"),
+    [
+        ("layer4.0.bn1", "layer4"),
+        ("stages.3.blocks.0.norm1", "stages.3"),
+        ("blocks.11.norm1", "blocks.11"),
+        ("norm", "norm"),
+        ("bn1", "bn1"),
+    ],
+)
+def test_a_stage_is_the_numbered_part(layer, stage):
+    assert stage_of(layer) == stage
+
+
+def test_parameters_are_those_of_the_branch():
     model = small(FRAMES)
     norm = model.network.backbone.layer1[0].bn1.by_frames["8"]
-    row = norm_summaries(model, 8)["layer1.0.bn1"]
-    want = {
-        "mean": norm.running_mean,
-        "variance": norm.running_var,
-        "weight": norm.weight.detach(),
-        "bias": norm.bias.detach(),
-    }
-    assert row == pytest.approx({name: float(values.mean()) for name, values in want.items()})
-    assert norm_summaries(model, 4)["layer1.0.bn1"] != row
+    found = norm_parameters(model, 8)["layer1.0.bn1"]
+    want = {"mean": norm.running_mean, "variance": norm.running_var, "weight": norm.weight, "bias": norm.bias}
+    for name, tensor in want.items():
+        np.testing.assert_array_equal(getattr(found, name), tensor.detach().double())
+
+
+def test_a_layer_norm_has_weights_and_no_statistics():
+    found = norm_parameters(vit(), 8)["blocks.0.norm1"]
+    assert np.isnan(found.mean).all()
+    assert np.isnan(found.variance).all()
+    assert found.mean.shape == found.weight.shape == found.bias.shape
+    assert np.isfinite(found.weight).all()
+
+
+def test_networks_diverge_from_others_and_not_from_themselves():
+    one, other = small(FRAMES), small((8,), seed=1)
+    assert all(found.wasserstein == 0 for found in network_divergences(one, one, 8, 8).values())
+    found = network_divergences(one, other, 8, 8)
+    assert list(found) == list(running_statistics(other.at(8, 8)))
+    assert all(measure.wasserstein > 0 for measure in found.values())

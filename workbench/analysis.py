@@ -4,19 +4,24 @@ Accuracies are in percent, with 95 % Wilson intervals; `order` is a layer's plac
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 import pandas as pd
 
+from ffn.budget import Outcome, Policy, frontier, outcome, recorded
 from ffn.costs import cost
 from ffn.data import Clips
+from ffn.divergence import Divergence
 from ffn.evaluation import Progress, Result, evaluate, wilson
 from ffn.layers import nearest
 from ffn.model import FrameFlexible
-from ffn.statistics import branch_divergences, norm_summaries
+from ffn.statistics import branch_divergences, network_divergences, stage_of
+from ffn.statistics import norm_parameters as parameters_of
+from ffn.surgery import SHORTCUTS
 from ffn.training import Epoch
 
-DIVERGENCES = ("mean_shift", "log_variance_ratio", "symmetric_kl")
+DIVERGENCES = tuple(field.name for field in fields(Divergence))
 
 
 def accuracy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -33,10 +38,11 @@ def accuracy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def divergence(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Columns num_frames, branch, layer, order, mean_shift, log_variance_ratio, symmetric_kl; one row per norm and T.
+    """Columns num_frames, branch, layer, order, mean_shift, log_variance_ratio, symmetric_kl, wasserstein.
 
-    The batch statistics of the clips at T against the running statistics that the network uses there. `rows` are
-    those of `Result.divergence_rows`, or of a recorded CSV file, layers in network order.
+    One row per norm and T: the batch statistics of the clips at T against the running statistics that the network
+    uses there, or those of its branch's own T where it keeps none (`ffn.evaluate`). `rows` are those of
+    `Result.divergence_rows`, or of a recorded CSV file, layers in network order.
     """
     table = pd.DataFrame(list(rows), columns=["num_frames", "branch", "layer", *DIVERGENCES])
     table.insert(3, "order", table.groupby("num_frames").cumcount())
@@ -50,32 +56,102 @@ def sweep(model: FrameFlexible, clips: Clips, *, progress: Progress | None = Non
 
 
 def branch_divergence(model: FrameFlexible) -> pd.DataFrame:
-    """Columns branch, reference, layer, order, mean_shift, log_variance_ratio, symmetric_kl; needs no data.
+    """Columns branch, reference, layer, order and the measures of `divergence`; needs no data.
 
     The running statistics of every shorter branch against those of the longest; empty with a single branch.
     """
-    reference = max(model.frames)
+    pairs = [(branch, max(model.frames)) for branch in model.frames[:-1]]
+    return _divergences({pair: branch_divergences(model, *pair) for pair in pairs})
+
+
+def _divergences(found: Mapping[tuple[int, int], Mapping[str, Divergence]]) -> pd.DataFrame:
     rows = [
-        {"branch": branch, "reference": reference, "layer": layer, "order": order}
-        | {name: getattr(found, name) for name in DIVERGENCES}
-        for branch in model.frames[:-1]
-        for order, (layer, found) in enumerate(branch_divergences(model, branch, reference).items())
+        {"branch": branch, "reference": reference, "layer": layer, "order": order} | asdict(measures)
+        for (branch, reference), layers in found.items()
+        for order, (layer, measures) in enumerate(layers.items())
     ]
     return pd.DataFrame(rows, columns=["branch", "reference", "layer", "order", *DIVERGENCES])
 
 
-def norm_parameters(models: Mapping[str, FrameFlexible]) -> pd.DataFrame:
-    """Columns network, branch, layer, order, mean, variance, weight, bias: channel means of mu, sigma^2, gamma, beta.
+def network_divergence(model: FrameFlexible, other: FrameFlexible) -> pd.DataFrame:
+    """Columns branch, reference, layer, order and the measures of `divergence`; needs no data.
 
-    One row per batch norm, branch and network (paper figures 3, 10 and 11).
+    The running statistics of every branch of `model` against those of the nearest branch of `other`. Channels are
+    compared by number, which says something only of networks that come from the same weights.
     """
-    rows = [
-        {"network": name, "branch": branch, "layer": layer, "order": order} | summary
+    pairs = [(branch, nearest(branch, other.frames)) for branch in model.frames]
+    return _divergences({pair: network_divergences(model, other, *pair) for pair in pairs})
+
+
+def norm_channels(
+    models: Mapping[str, FrameFlexible],
+    *,
+    branches: Iterable[int] | None = None,
+    stage: str | None = None,
+    shortcuts: bool = True,
+) -> pd.DataFrame:
+    """Columns network, branch, stage, layer, order, channel, mean, variance, weight, bias: mu, sigma^2, gamma, beta.
+
+    One row per channel of every norm; mean and variance are NaN where a norm keeps no running statistics.
+
+    Args:
+        branches: those to show; all by default.
+        stage: the only one to show, such as `layer4`.
+        shortcuts: show the norms of shortcuts too.
+    """
+    wanted = None if branches is None else set(branches)
+    tables = [
+        _channels({"network": name, "branch": branch}, layer, order, vars(parameters))
         for name, model in models.items()
         for branch in model.frames
-        for order, (layer, summary) in enumerate(norm_summaries(model, branch).items())
+        if wanted is None or branch in wanted
+        for order, (layer, parameters) in enumerate(parameters_of(model, branch).items())
+        if stage in (None, stage_of(layer)) and (shortcuts or not SHORTCUTS.search(layer))
     ]
-    return pd.DataFrame(rows)
+    if not tables:
+        raise ValueError(f"no norm is in branches {branches or 'of any count'} and stage {stage or 'of any name'}")
+    return pd.concat(tables, ignore_index=True)
+
+
+def norm_parameters(models: Mapping[str, FrameFlexible], **which: Any) -> pd.DataFrame:
+    """Columns network, branch, stage, layer, order, mean, variance, weight, bias: means over the channels of a norm.
+
+    One row per norm, branch and network, of `norm_channels`, whose choices this takes too. Figures 3 and 10 of the
+    paper are two networks trained apart, `stage="layer4", shortcuts=False`; figure 11 is a network trained apart and
+    an FFN in the same branch, `branches=(16,)`.
+    """
+    return _over_channels(norm_channels(models, **which))
+
+
+def input_channels(results: Iterable[Result]) -> pd.DataFrame:
+    """Columns num_frames, branch, stage, layer, order, channel, mean, variance of what goes into every norm.
+
+    One row per channel and frame count, of the clips that `results` are of.
+    """
+    return pd.concat(
+        [
+            _channels({"num_frames": result.num_frames, "branch": result.branch}, layer, order, vars(moments))
+            for result in results
+            for order, (layer, moments) in enumerate(result.inputs.items())
+        ],
+        ignore_index=True,
+    )
+
+
+def norm_inputs(results: Iterable[Result]) -> pd.DataFrame:
+    """Columns num_frames, branch, stage, layer, order, mean, variance: means over channels of `input_channels`."""
+    return _over_channels(input_channels(results))
+
+
+def _channels(key: Mapping[str, Any], layer: str, order: int, numbers: Mapping[str, Any]) -> pd.DataFrame:
+    table = pd.DataFrame({**numbers})
+    about = {**key, "stage": stage_of(layer), "layer": layer, "order": order, "channel": table.index}
+    return pd.concat([pd.DataFrame(about, index=table.index), table], axis=1)
+
+
+def _over_channels(table: pd.DataFrame) -> pd.DataFrame:
+    where = list(table.columns[: table.columns.get_loc("channel")])
+    return table.drop(columns="channel").groupby(where, sort=False).mean().reset_index()
 
 
 def costs(model: FrameFlexible, frames: Iterable[int], size: int | None = None) -> pd.DataFrame:
@@ -91,6 +167,43 @@ def costs(model: FrameFlexible, frames: Iterable[int], size: int | None = None) 
         }
         for t, c in found.items()
     )
+
+
+def budget(
+    model: FrameFlexible,
+    validation: Sequence[Result],
+    test: Sequence[Result],
+    *,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Columns policy, counts, gmacs, num_frames, correct, clips, top1, low, high on `test`, and validation_top1.
+
+    One row per fixed frame count and per adaptive policy on the frontier of `validation`, cheapest first. `counts` are
+    tried in turn, such as "4, 8, 16"; `gmacs` and `num_frames` are means per clip, of all passes made. Both results
+    are those of `evaluate` at the same frame counts, `progress` is that of `ffn.budget.frontier`.
+    """
+    chosen_on, reported_on = recorded(model, validation), recorded(model, test)
+    policies = [Policy((t,)) for t in chosen_on.counts]
+    policies += [o.policy for o in frontier(chosen_on, progress=progress) if o.policy.thresholds]
+    rows = [_outcome_row(outcome(policy, reported_on)) for policy in policies]
+    validated = [outcome(policy, chosen_on) for policy in policies]
+    table = pd.DataFrame(rows).assign(validation_top1=[100 * o.correct / o.clips for o in validated])
+    return table.sort_values("gmacs", ignore_index=True)
+
+
+def _outcome_row(found: Outcome) -> dict[str, Any]:
+    low, high = wilson(found.correct, found.clips)
+    return {
+        "policy": "adaptive" if found.policy.thresholds else "fixed",
+        "counts": ", ".join(map(str, found.policy.counts)),
+        "gmacs": found.macs / 1e9,
+        "num_frames": found.frames,
+        "correct": found.correct,
+        "clips": found.clips,
+        "top1": 100 * found.correct / found.clips,
+        "low": 100 * low,
+        "high": 100 * high,
+    }
 
 
 def training(epochs: Iterable[Epoch]) -> pd.DataFrame:

@@ -4,17 +4,19 @@ Colours stand for trained frame counts and are told apart by colour-blind reader
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 MEASURES = {
     "mean_shift": "mean shift (standard deviations)",
     "log_variance_ratio": "log variance ratio",
     "symmetric_kl": "symmetric KL (nats)",
+    "wasserstein": "Wasserstein distance (standard deviations)",
 }
 PARAMETERS = {"mean": "running mean", "variance": "running variance", "weight": "weight", "bias": "bias"}
 COLOURS = {1: "#8c8c8c", 2: "#5ec8e5", 4: "#d98c00", 8: "#009e73", 16: "#2f86cf", 32: "#8a5fbf"}
@@ -114,22 +116,42 @@ def branch_divergence_lines(table: pd.DataFrame, measure: str = "mean_shift") ->
     )
 
 
-def norm_parameters(table: pd.DataFrame) -> go.Figure:
+def norm_parameters(table: pd.DataFrame, parameters: Sequence[str] = tuple(PARAMETERS)) -> go.Figure:
     """Channel means of mu, sigma^2, gamma and beta against the layers, one line per network and branch.
 
-    `table` is that of `analysis.norm_parameters` (paper figures 3 and 10).
+    `table` is that of `analysis.norm_parameters`; `parameters` are its columns to draw: mean and variance are figure 3
+    of the paper, weight and bias figure 10, all four figure 11.
     """
-    figure = make_subplots(rows=2, cols=2, subplot_titles=list(PARAMETERS.values()), vertical_spacing=0.14)
+    titles = [PARAMETERS[name] for name in parameters]
+    rows = -(-len(titles) // 2)
+    figure = make_subplots(rows=rows, cols=min(2, len(titles)), subplot_titles=titles, vertical_spacing=0.14)
     networks = list(table.network.unique())
-    for (name, branch), rows in table.groupby(["network", "branch"], sort=False):
+    for (name, branch), lines in table.groupby(["network", "branch"], sort=False):
         line = {"color": frame_colour(int(str(branch))), "dash": DASHES[networks.index(name) % len(DASHES)]}
         label = name if table[table.network == name].branch.nunique() == 1 else f"{name}, branch {branch}"
-        for place, parameter in enumerate(PARAMETERS):
-            trace = go.Scatter(x=rows.order, y=rows[parameter], name=label, legendgroup=label, line=line)
-            trace.update(showlegend=place == 0, customdata=rows.layer, hovertemplate="%{customdata}<br>%{y:.3f}")
+        for place, parameter in enumerate(parameters):
+            trace = go.Scatter(x=lines.order, y=lines[parameter], name=label, legendgroup=label, line=line)
+            trace.update(showlegend=place == 0, customdata=lines.layer, hovertemplate="%{customdata}<br>%{y:.3f}")
             figure.add_trace(trace, row=place // 2 + 1, col=place % 2 + 1)
-    figure.update_xaxes(title="layer, in network order", row=2)
-    return figure.update_layout(_layout(_parameters_alt(table), height=560, legend=LEGEND_BELOW | {"y": -0.14}))
+    figure.update_xaxes(title="layer, in network order", row=rows)
+    legend = LEGEND_BELOW | {"y": -0.28 / rows}
+    return figure.update_layout(_layout(_parameters_alt(table, titles), height=40 + 260 * rows, legend=legend))
+
+
+def norm_inputs(table: pd.DataFrame) -> go.Figure:
+    """Mean and variance of what goes into every norm against frames, one line per layer (`analysis.norm_inputs`)."""
+    titles = ["mean of the input", "variance of the input"]
+    figure = make_subplots(rows=1, cols=2, subplot_titles=titles)
+    colours = sample_colorscale(
+        "Cividis", [order / max(1, table.order.max()) for order in sorted(table.order.unique())]
+    )
+    for colour, (layer, rows) in zip(colours, table.groupby("layer", sort=False), strict=True):
+        for column, value in enumerate(("mean", "variance"), start=1):
+            trace = go.Scatter(x=rows.num_frames, y=rows[value], name=str(layer), mode="lines", line_color=colour)
+            trace.update(legendgroup=str(layer), showlegend=column == 1, hovertemplate=f"{layer}<br>%{{y:.3f}}")
+            figure.add_trace(trace, row=1, col=column)
+    figure.update_xaxes(_frames_axis([table]))
+    return figure.update_layout(_layout(_inputs_alt(table), height=420, legend=LEGEND_BELOW))
 
 
 def training_curves(table: pd.DataFrame) -> go.Figure:
@@ -163,6 +185,25 @@ def train_test_matrix(table: pd.DataFrame) -> go.Figure:
     )
     figure.update_xaxes(title="frames tested", type="category")
     return figure.update_yaxes(title="frames trained", type="category", autorange="reversed")
+
+
+def budget_curves(table: pd.DataFrame) -> go.Figure:
+    """Top-1 against GMACs per clip (table of `analysis.budget`): fixed frame counts, and stopping early when sure."""
+    figure = _figure(_budget_alt(table), height=440)
+    for policy, colour, dash in (("fixed", COLOURS[16], "dash"), ("adaptive", SEVERAL[0], "solid")):
+        rows = table[table.policy == policy]
+        figure.add_scatter(
+            x=rows.gmacs,
+            y=rows.top1,
+            name=f"{policy} frame counts",
+            mode="lines+markers",
+            line={"color": colour, "dash": dash},
+            customdata=rows[["counts", "num_frames"]],
+            hovertemplate="%{customdata[0]} frames, %{customdata[1]:.1f} in the mean<br>%{x:.3g} GMACs, %{y:.1f} %",
+        )
+    return figure.update_layout(
+        xaxis={"title": "GMACs per clip, all passes", "rangemode": "tozero"}, yaxis={"title": "top-1 (%)"}
+    )
 
 
 # --- Parts of figures -----------------------------------------------------------------------------------------
@@ -289,9 +330,17 @@ def _largest(table: pd.DataFrame, measure: str) -> str:
     return f"Largest: {worst[measure]:.2f} in {worst.layer}{where}; median {table[measure].median():.2f}."
 
 
-def _parameters_alt(table: pd.DataFrame) -> str:
+def _parameters_alt(table: pd.DataFrame, titles: Sequence[str]) -> str:
     networks = ", ".join(table.network.unique())
-    return f"Channel means of mean, variance, weight and bias of {table.order.nunique()} norm layers: {networks}."
+    return f"Channel means of {', '.join(titles)} of {table.order.nunique()} norm layers: {networks}."
+
+
+def _inputs_alt(table: pd.DataFrame) -> str:
+    ranges = table.groupby("layer", sort=False).variance.agg(lambda values: values.max() / max(values.min(), 1e-12))
+    return (
+        f"Mean and variance of what goes into {len(ranges)} norm layers at {table.num_frames.nunique()} frame counts. "
+        f"The variance changes most in {ranges.idxmax()}, by a factor of {ranges.max():.2f}."
+    )
 
 
 def _training_alt(table: pd.DataFrame) -> str:
@@ -307,3 +356,12 @@ def _matrix_alt(table: pd.DataFrame) -> str:
         f"Lowest {low.top1:.1f} % (trained {low.trained}, tested {low.num_frames}); "
         f"highest {high.top1:.1f} % (trained {high.trained}, tested {high.num_frames})."
     )
+
+
+def _budget_alt(table: pd.DataFrame) -> str:
+    best = [
+        f"{policy} frame counts reach {row.top1:.1f} % at {row.gmacs:.3g} GMACs"
+        for policy, rows in table.groupby("policy")
+        for row in [rows.loc[rows.top1.idxmax()]]
+    ]
+    return f"Top-1 accuracy against GMACs per clip. {'; '.join(best)}."
