@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ffn.budget import AdaptiveClassifier
     from ffn.branches import with_branch
+    from ffn.budget import AdaptiveClassifier
     from ffn.card import read_card
     from ffn.checkpoint import load, save
     from ffn.costs import Cost, cost

@@ -15,6 +15,7 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     import torch
 
+    from ffn.budget import Outcome
     from ffn.divergence import Divergence
     from ffn.evaluation import Result
     from ffn.experiment import Experiment
@@ -74,6 +75,22 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
     evaluate.add_argument("--device", default="cpu")
     evaluate.add_argument("--csv", type=Path, help="write the table to this file too")
     evaluate.set_defaults(command=_eval)
+
+    budget = commands.add_parser(
+        "budget",
+        help="stop at few frames where the network is sure: what to try, and what it gives",
+        description="Chooses frame counts and thresholds on one set of videos and says what they give on another.",
+    )
+    budget.add_argument("--checkpoint", type=Path, required=True)
+    budget.add_argument("--validation", type=Path, required=True, help="the videos to choose on: a folder or manifest")
+    budget.add_argument("--data", type=Path, required=True, help="the videos to report on")
+    budget.add_argument("--frames", type=int, nargs="+", metavar="T", help="counts to try (default: the branches)")
+    budget.add_argument("--share", type=float, default=0.5, help="of the MACs of the largest count (default: 0.5)")
+    budget.add_argument("--batch-size", type=int, default=32)
+    budget.add_argument("--workers", type=int, default=0, help="processes that decode")
+    budget.add_argument("--device", default="cpu")
+    budget.add_argument("--csv", type=Path, help="write every best policy, at any budget, to this file")
+    budget.set_defaults(command=_budget)
 
     extract = commands.add_parser("extract", help="take one branch out as an ordinary network")
     extract.add_argument("checkpoint", type=Path)
@@ -252,13 +269,24 @@ def _print_divergences(found: "dict[str, Divergence]", layers: int, title: str) 
 
 def _eval(options: argparse.Namespace) -> None:
     from ffn.checkpoint import load
-    from ffn.data import clips_for
-    from ffn.evaluation import evaluate
     from ffn.files import write_csv
 
     model = load(options.checkpoint).to(_device(options.device))
-    frames = tuple(dict.fromkeys(options.frames))
-    clips = clips_for(model.card, options.data, frames)
+    results = _evaluated(model, options.data, options.frames, options)
+    rows = [_accuracy_row(model, result) for result in results]
+    print(_table(list(rows[0]), [list(row.values()) for row in rows]))
+    if options.csv:
+        write_csv(options.csv, rows)
+
+
+def _evaluated(
+    model: "FrameFlexible", data: Path, frames: Sequence[int], options: argparse.Namespace
+) -> "list[Result]":
+    """Results at each of `frames`; what could not be read is said on stderr."""
+    from ffn.data import clips_for
+    from ffn.evaluation import evaluate
+
+    clips = clips_for(model.card, data, tuple(dict.fromkeys(frames)))
     with _Progress() as progress:
         results = evaluate(
             model,
@@ -268,15 +296,12 @@ def _eval(options: argparse.Namespace) -> None:
             progress=lambda done, total: progress("videos", done, total),
         )
     if not results[0].clips:
-        raise ValueError(f"none of the {len(clips)} videos of {options.data} can be read: {results[0].unreadable[0]}")
-    rows = [_accuracy_row(model, result) for result in results]
-    print(_table(list(rows[0]), [list(row.values()) for row in rows]))
+        raise ValueError(f"none of the {len(clips)} videos of {data} can be read: {results[0].unreadable[0]}")
     for reason in results[0].unreadable:
         print(f"skipped: {reason}", file=sys.stderr)
     if results[0].unreadable:
         print(f"{len(results[0].unreadable)} of {len(clips)} videos were skipped", file=sys.stderr)
-    if options.csv:
-        write_csv(options.csv, rows)
+    return results
 
 
 def _accuracy_row(model: "FrameFlexible", result: "Result") -> dict[str, str]:
@@ -295,6 +320,46 @@ def _accuracy_row(model: "FrameFlexible", result: "Result") -> dict[str, str]:
 
 
 def _device(name: str) -> "torch.device":
+def _budget(options: argparse.Namespace) -> None:
+    from ffn.budget import Policy, choose, frontier, outcome, recorded
+    from ffn.checkpoint import load
+    from ffn.files import write_csv
+
+    model = load(options.checkpoint).to(_device(options.device))
+    frames = options.frames or model.frames
+    chosen_on, reported_on = (
+        recorded(model, _evaluated(model, data, frames, options)) for data in (options.validation, options.data)
+    )
+    with _Progress() as progress:
+        found = frontier(chosen_on, progress=lambda done, total: progress("sequences of counts", done, total))
+    chosen = choose(found, options.share * chosen_on.macs[-1])
+    rows = {
+        policy: _budget_row(outcome(policy, chosen_on), outcome(policy, reported_on), reported_on.macs[-1])
+        for policy in (*(Policy((t,)) for t in chosen_on.counts), *(best.policy for best in found))
+    }
+    shown = [rows[Policy((t,))] for t in chosen_on.counts] + [rows[chosen.policy]]
+    print(_table(list(shown[0]), [list(row.values()) for row in shown]))
+    if options.csv:
+        write_csv(options.csv, list(rows.values()))
+
+
+def _budget_row(chosen: "Outcome", reported: "Outcome", longest: int) -> dict[str, str]:
+    """What a policy gives where it was chosen, and where it is reported; MACs beside `longest`, those of one pass."""
+    from ffn.evaluation import wilson
+
+    low, high = (100 * bound for bound in wilson(reported.correct, reported.clips))
+    return {
+        "frames in turn": " ".join(map(str, reported.policy.counts)),
+        "until sure by": " ".join(f"{threshold:.4f}" for threshold in reported.policy.thresholds),
+        "validation top-1 %": f"{100 * chosen.correct / chosen.clips:.2f}",
+        "top-1 %": f"{100 * reported.correct / reported.clips:.2f}",
+        "95 % interval": f"{low:.1f}-{high:.1f}",
+        "frames": f"{reported.frames:.2f}",
+        "GMACs": f"{reported.macs / 1e9:.4g}",
+        "of the MACs %": f"{100 * reported.macs / longest:.1f}",
+    }
+
+
     import torch
 
     try:

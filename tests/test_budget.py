@@ -8,9 +8,12 @@ import pytest
 from conftest import counting_frames, small, write_video
 
 import ffn
+from ffn import cli
 from ffn.budget import AdaptiveClassifier, Policy, Recorded, choose, frontier, outcome, recorded
 from ffn.data import clips_for
+from ffn.files import read_csv
 from ffn.video import Video
+from workbench import analysis, plots
 
 COUNTS = (2, 4, 6, 8)
 MACS = (20, 40, 60, 80)
@@ -194,3 +197,37 @@ def test_videos_of_which_none_could_be_read_are_refused(folder, checkpoint):
     results = ffn.evaluate(model, clips_for(model.card, folder, (2, 4)))
     with pytest.raises(ValueError, match="at least one readable video"):
         recorded(model, results)
+
+
+def test_the_table_and_its_figure_hold_fixed_counts_and_the_frontier(network):
+    model, results = network
+    table = analysis.budget(model, results, results)
+    columns = "policy counts gmacs num_frames correct clips top1 low high validation_top1"
+    assert list(table) == columns.split()
+    assert table[table.policy == "fixed"].counts.tolist() == ["2", "4", "12"]
+    assert table.gmacs.is_monotonic_increasing
+    assert table.top1.equals(table.validation_top1)
+    adaptive = [o for o in frontier(recorded(model, results)) if o.policy.thresholds]
+    assert (table.policy == "adaptive").sum() == len(adaptive)
+    figure = plots.budget_curves(table)
+    assert [trace.name for trace in figure.data] == ["fixed frame counts", "adaptive frame counts"]
+    assert figure.data[0].x.tolist() == [ffn.cost(model, t).macs / 1e9 for t in (2, 4, 12)]
+    assert f"fixed frame counts reach {table.top1[table.policy == 'fixed'].max():.1f} %" in plots.alt_text(figure)
+
+
+def test_the_command_says_what_fixed_counts_and_the_chosen_policy_give(folder, checkpoint, tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    arguments = ["budget", "--checkpoint", checkpoint(), "--validation", folder, "--data", folder, "--csv", table]
+    assert cli.main([*map(str, arguments), "--frames", "8", "2", "4", "--share", "0.6"]) == 0
+    *_, two, four, eight, chosen = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in (two, four, eight)] == ["2", "4", "8"]
+    assert float(chosen.split()[-1]) <= 60
+    rows = read_csv(table)
+    assert [row["frames in turn"] for row in rows[:3]] == ["2", "4", "8"]
+    assert [row["of the MACs %"] for row in rows[:3]] == ["25.0", "50.0", "100.0"]
+
+
+def test_the_command_says_that_a_budget_is_too_small(folder, checkpoint, capsys):
+    arguments = ["budget", "--checkpoint", checkpoint(), "--validation", folder, "--data", folder, "--share", "0.1"]
+    assert cli.main([*map(str, arguments)]) == 1
+    assert "raise the budget or record smaller frame counts" in capsys.readouterr().err
