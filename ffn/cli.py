@@ -264,7 +264,8 @@ def _print_divergences(found: "dict[str, Divergence]", layers: int, title: str) 
     mean = sum(d.mean_shift for d in found.values()) / len(found)
     print(f"\nnorms of {title}: {len(found)} layers, {mean:.3f} sigma apart in the mean; the furthest:")
     rows = [[layer, *(f"{number:.3f}" for number in astuple(found[layer]))] for layer in worst]
-    print(_table(["layer", "mean shift (sigma)", "|log variance ratio|", "symmetric KL (nats)"], rows))
+    measures = ["mean shift (sigma)", "|log variance ratio|", "symmetric KL (nats)", "Wasserstein (sigma)"]
+    print(_table(["layer", *measures], rows))
 
 
 def _eval(options: argparse.Namespace) -> None:
@@ -319,7 +320,6 @@ def _accuracy_row(model: "FrameFlexible", result: "Result") -> dict[str, str]:
     }
 
 
-def _device(name: str) -> "torch.device":
 def _budget(options: argparse.Namespace) -> None:
     from ffn.budget import Policy, choose, frontier, outcome, recorded
     from ffn.checkpoint import load
@@ -360,6 +360,7 @@ def _budget_row(chosen: "Outcome", reported: "Outcome", longest: int) -> dict[st
     }
 
 
+def _device(name: str) -> "torch.device":
     import torch
 
     try:
