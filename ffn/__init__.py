@@ -10,15 +10,18 @@ if TYPE_CHECKING:
     from ffn.checkpoint import load, save
     from ffn.costs import Cost, cost
     from ffn.data import Clips
+    from ffn.decisions import Decisions
     from ffn.evaluation import evaluate
     from ffn.experiment import Experiment
     from ffn.families import list_models
+    from ffn.features import extract_features
     from ffn.layers import nearest
     from ffn.model import FrameFlexible, create_model, extract
     from ffn.official import load_official
     from ffn.online import causal
     from ffn.recalibration import recalibrate
     from ffn.sampling import segment_indices
+    from ffn.similarity import cka
     from ffn.streaming import Stream
     from ffn.training import Training, train
     from ffn.transforms import Augmentation, Preprocessing
@@ -30,16 +33,19 @@ _HOMES = {
     "Augmentation": "transforms",
     "Clips": "data",
     "Cost": "costs",
+    "Decisions": "decisions",
     "Experiment": "experiment",
     "FrameFlexible": "model",
     "Preprocessing": "transforms",
     "Stream": "streaming",
     "Training": "training",
     "causal": "online",
+    "cka": "similarity",
     "cost": "costs",
     "create_model": "model",
     "evaluate": "evaluation",
     "extract": "model",
+    "extract_features": "features",
     "list_models": "families",
     "load": "checkpoint",
     "load_official": "official",
@@ -56,16 +62,19 @@ __all__ = [
     "Augmentation",
     "Clips",
     "Cost",
+    "Decisions",
     "Experiment",
     "FrameFlexible",
     "Preprocessing",
     "Stream",
     "Training",
     "causal",
+    "cka",
     "cost",
     "create_model",
     "evaluate",
     "extract",
+    "extract_features",
     "list_models",
     "load",
     "load_official",

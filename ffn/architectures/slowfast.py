@@ -133,6 +133,10 @@ class SlowFast(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+        """The stages whose parts are the blocks, named as timm's networks name theirs."""
+        return {"blocks": r"(?:slow|fast)\.[1-9]"}
+
     def forward(self, clips: Tensor) -> Tensor:  # (B, T, 3, H, W), T fast frames -> (B, K)
         clips = repeat_last(clips)
         fast = self.fast[0](clips.transpose(1, 2))
