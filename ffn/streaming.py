@@ -25,7 +25,7 @@ class Stream:
 
     - by default an even sample of all n that came: the middle frame of every s in a row. s is 1 at first, and three
       times as much whenever more than `capacity` would be kept: those that stay are middle frames again. Up to
-      n = `capacity` the clip is thus the one that `Clips` takes from a video of n frames; with the default capacity
+      n = `capacity` the clip is thus the one of T frames that `Clips` takes from a video of n; with the default capacity
       also at n = 9 L, 27 L and so on. In between, a frame is less than s frames away from its place.
     - with a `window`, the last `window` frames.
     - if `causal`, none: every frame runs once, by itself, through the causal model (`ffn.causal`) in `branch`,
@@ -64,7 +64,7 @@ class Stream:
         self.pushed = 0
         self._preprocessing = preprocessing(model.card)
         self._size: tuple[int, ...] | None = None
-        self._memory = _memory(model, window, capacity, branch or model.frames[-1], causal=causal)
+        self._memory = _memory(model, window, capacity, model.frames[-1] if branch is None else branch, causal=causal)
 
     @torch.inference_mode()
     def push(self, frame: np.ndarray | Tensor) -> None:
