@@ -25,8 +25,8 @@ class Stream:
 
     - by default an even sample of all n that came: the middle frame of every s in a row. s is 1 at first, and three
       times as much whenever more than `capacity` would be kept: those that stay are middle frames again. Up to
-      n = `capacity` the clip is thus the one of T frames that `Clips` takes from a video of n; with the default capacity
-      also at n = 9 L, 27 L and so on. In between, a frame is less than s frames away from its place.
+      n = `capacity` the clip is thus the one of T frames that `Clips` takes from a video of n; with the default
+      capacity also at n = 9 L, 27 L and so on. In between, a frame is less than s frames away from its place.
     - with a `window`, the last `window` frames.
     - if `causal`, none: every frame runs once, by itself, through the causal model (`ffn.causal`) in `branch`,
       and costs the MACs of one frame. The prediction is the mean of its logits over all frames, which is that of the
