@@ -30,13 +30,15 @@ class Decisions:
         """The answers of one network at several frame counts, for the videos that all results have.
 
         Raises:
-            ValueError: for no results, two of one frame count, or results of different data.
+            ValueError: for no results, two of one frame count, results of different data, or no video in all of them.
         """
         ordered = sorted(results, key=lambda result: result.num_frames)
         frames = tuple(result.num_frames for result in ordered)
         if not frames or len(set(frames)) != len(frames):
             raise ValueError(f"decisions need one result per frame count, got results at {frames}")
         indices = reduce(np.intersect1d, [result.indices for result in ordered])
+        if not len(indices):
+            raise ValueError(f"there is no video that the results at {frames} frames all have")
         places = [np.searchsorted(result.indices, indices) for result in ordered]
         labels = np.stack([result.labels[place] for result, place in zip(ordered, places, strict=True)])
         if (labels != labels[0]).any():

@@ -4,7 +4,7 @@ Shapes: N videos, B videos of a batch, T frames, C channels, H height, W width.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,20 @@ class Features:
     def over_frames(self, layer: str) -> dict[int, np.ndarray]:
         """The features (N, C) of one layer by frame count."""
         return {t: self.at(t, layer) for t in self.frames}
+
+    def among(self, indices: np.ndarray) -> "Features":
+        """Those of the videos that are among `indices`."""
+        kept = np.isin(self.indices, indices)
+        values = {key: x[kept] for key, x in self.values.items()}
+        return replace(self, indices=self.indices[kept], labels=self.labels[kept], values=values)
+
+
+def in_common(first: Features, second: Features) -> tuple[Features, Features]:
+    """Two networks' features of the videos that both have; `ValueError` when a video has two labels."""
+    one, other = first.among(second.indices), second.among(first.indices)
+    if (one.labels != other.labels).any():
+        raise ValueError("the features are of different data: a video has two labels")
+    return one, other
 
 
 def feature_layers(model: FrameFlexible) -> tuple[str, ...]:
@@ -172,12 +186,12 @@ class _Tap(nn.Module):
 def pool(x: Tensor) -> Tensor:
     """The mean (N, C) over the positions of `x`: (N, C, H, W), (N, H, W, C), (N, L, C) or (N, C, T, H, W).
 
-    Four dimensions have their channels last where only the middle two are of one size, as those of a square image.
+    Images are square: of four dimensions the second holds the channels where the last two are of one size.
     """
     if x.ndim == 2:
         return x
-    last = x.ndim == 3 or (x.ndim == 4 and x.shape[1] == x.shape[2] != x.shape[3])
-    return x.flatten(1, -2).mean(1) if last else x.flatten(2).mean(2)
+    first = x.ndim == 5 or (x.ndim == 4 and x.shape[2] == x.shape[3])
+    return x.flatten(2).mean(2) if first else x.flatten(1, -2).mean(1)
 
 
 def _of_clips(x: Tensor, clips: int) -> np.ndarray:

@@ -134,6 +134,8 @@ def test_results_that_do_not_belong_together_are_refused(decided):
         Decisions.from_results([result(4, [0], [0])] * 2)
     with pytest.raises(ValueError, match="two labels"):
         Decisions.from_results([result(4, [0], [0]), result(8, [0], [1])])
+    with pytest.raises(ValueError, match=r"no video that the results at \(4, 8\) frames all have"):
+        Decisions.from_results([result(4, [0], [0]), result(8, [0], [0], indices=[1])])
     with pytest.raises(ValueError, match=r"no decisions at 5 frames, only at \(4, 8, 16\)"):
         confusion(decided, 5)
 

@@ -1,6 +1,7 @@
 """Features of every architecture, at every frame count, from one decode; a model that is shared is left alone."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from conftest import random_clips, redraw, small
 
 import ffn
 from ffn import Preprocessing, data
-from ffn.features import POOLED, extract_features, feature_layers, pool
+from ffn.features import POOLED, extract_features, feature_layers, in_common, pool
 
 FRAMES = (4, 8)
 GRID = (1, 4, 6)
@@ -121,6 +122,15 @@ def test_broken_videos_are_left_out_and_named(folder):
     for path in folder.glob("*/*.mp4"):
         path.write_bytes(b"")
     assert len(extract_features(model_of(), clips_of(folder)).at(4, POOLED)) == 0
+
+
+def test_networks_are_compared_on_the_videos_that_both_have(folder):
+    first, second = (extract_features(model_of(), clips_of(folder), videos=n, layers=[POOLED]) for n in (4, 2))
+    one, other = in_common(first, second)
+    assert one.indices.tolist() == other.indices.tolist() == [1, 3]
+    np.testing.assert_allclose(one.at(4, POOLED), other.at(4, POOLED), atol=1e-4)
+    with pytest.raises(ValueError, match="different data"):
+        in_common(first, replace(second, labels=1 - second.labels))
 
 
 @torch.no_grad()

@@ -7,15 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from ffn import decisions as of_videos
+from ffn.attribution import Attribution
 from ffn.budget import Outcome, Policy, frontier, outcome, recorded
 from ffn.costs import cost
 from ffn.data import Clips
+from ffn.decisions import Decisions
 from ffn.divergence import Divergence
+from ffn.embeddings import principal_components, tsne
 from ffn.evaluation import Progress, Result, evaluate, wilson
+from ffn.features import Features, in_common
 from ffn.layers import nearest
 from ffn.model import FrameFlexible
+from ffn.pairing import Estimate, compare_networks
+from ffn.probing import Probe
+from ffn.similarity import cka_matrix
 from ffn.statistics import branch_divergences, network_divergences, stage_of
 from ffn.statistics import norm_parameters as parameters_of
 from ffn.surgery import SHORTCUTS
@@ -30,11 +39,14 @@ def accuracy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     `rows` are those of `Result.accuracy_row`, or of a recorded CSV file.
     """
     table = pd.DataFrame(list(rows), columns=["num_frames", "branch", "correct", "clips"]).astype(int)
+    return _with_intervals(table).sort_values("num_frames", ignore_index=True)
+
+
+def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns top1, low, high added to correct and clips."""
     bounds = [wilson(*counts) for counts in zip(table.correct.tolist(), table.clips.tolist(), strict=True)]
-    table["top1"] = 100 * table.correct / table.clips.clip(lower=1)
-    table["low"] = [100 * low for low, _ in bounds]
-    table["high"] = [100 * high for _, high in bounds]
-    return table.sort_values("num_frames", ignore_index=True)
+    top1 = 100 * table.correct / table.clips.clip(lower=1)
+    return table.assign(top1=top1, low=[100 * low for low, _ in bounds], high=[100 * high for _, high in bounds])
 
 
 def divergence(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -154,6 +166,51 @@ def _over_channels(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="channel").groupby(where, sort=False).mean().reset_index()
 
 
+def curves(models: Mapping[str, FrameFlexible], clips: Clips, *, progress: Progress | None = None) -> pd.DataFrame:
+    """Columns network, num_frames, branch, correct, clips, top1, low, high: the accuracy of several networks.
+
+    One row per network and frame count of `clips`; every video is decoded once for all. Networks may be one and the
+    same as trained, recalibrated, interpolated and with private norms.
+    """
+    found = compare_networks(models, clips, progress=progress)
+    tables = {
+        name: accuracy(
+            {"num_frames": t, "branch": found.branches[name][t], "correct": answers.sum(), "clips": len(answers)}
+            for t, answers in right.items()
+        )
+        for name, right in found.right.items()
+    }
+    return pd.concat(tables, names=["network"]).reset_index(level="network").reset_index(drop=True)
+
+
+def attribution(found: Attribution) -> pd.DataFrame:
+    """Columns rank, stage, layer, order, alone, alone_low, alone_high, together, together_low, together_high.
+
+    Points of accuracy that the norms of another network recover, with 95 % bootstrap intervals: those of one layer
+    alone, and those of this layer and all ranked before it. One row per layer, those that recover most first.
+    """
+    order = list(found.alone)
+    return pd.DataFrame(
+        {"rank": rank, "stage": stage_of(layer), "layer": layer, "order": order.index(layer)}
+        | _points("alone", alone)
+        | _points("together", together)
+        for rank, (layer, (alone, together)) in enumerate(found.recovered().items(), start=1)
+    )
+
+
+def _points(name: str, found: Estimate) -> dict[str, float]:
+    return {name: 100 * found.value, f"{name}_low": 100 * found.low, f"{name}_high": 100 * found.high}
+
+
+def gap(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The columns of `ffn.normalisation_gap.gap_rows`, or of its recorded CSV file, as numbers."""
+    table = pd.DataFrame(list(rows))
+    words = ["trained", "way"]
+    return table.astype({name: str if name in words else float for name in table}).astype(
+        {"num_frames": int, "correct": int, "clips": int}
+    )
+
+
 def costs(model: FrameFlexible, frames: Iterable[int], size: int | None = None) -> pd.DataFrame:
     """Columns num_frames, branch, params, gmacs, gflops of one clip (1 GFLOP is 2 GMACs; the paper counts GMACs)."""
     found = {t: cost(model, t, size) for t in frames}
@@ -204,6 +261,198 @@ def _outcome_row(found: Outcome) -> dict[str, Any]:
         "low": 100 * low,
         "high": 100 * high,
     }
+
+
+def similarity(first: Features, second: Features | None = None) -> pd.DataFrame:
+    """Columns layer, order, num_frames, other_layer, other_order, other_frames, cka of one network, or of two.
+
+    One row per pair of layers and frame counts, the others being those of `second`; linear CKA on the videos that
+    both have, 1 for the same representation in any axes, near 0 for unrelated ones.
+    """
+    one, other = (first, first) if second is None else in_common(first, second)
+    rows, columns = (
+        [(layer, order, t) for order, layer in enumerate(f.layers) for t in f.frames] for f in (one, other)
+    )
+    left, right = ([f.at(t, layer) for layer, _, t in keys] for f, keys in ((one, rows), (other, columns)))
+    values = cka_matrix(left, None if second is None else right)
+    names = ["layer", "order", "num_frames", "other_layer", "other_order", "other_frames"]
+    pairs = [(*row, *column) for row in rows for column in columns]
+    return pd.DataFrame(pairs, columns=names).assign(cka=values.ravel())
+
+
+def components(features: Features, layer: str, clips: Clips) -> pd.DataFrame:
+    """Columns index, path, label, class, num_frames, x, y, x_share, y_share: one row per video and frame count.
+
+    x and y are the principal components of all frame counts together, on shared axes; `x_share` and `y_share` say how
+    much of the variance they hold, in percent.
+    """
+    found = principal_components(features.over_frames(layer))
+    x_share, y_share = 100 * found.explained
+    return _on_plane(found.points, features, clips).assign(x_share=x_share, y_share=y_share)
+
+
+def maps(features: Features, layer: str, reference: int, clips: Clips, *, seed: int = 0) -> pd.DataFrame:
+    """Columns index, path, label, class, num_frames, x, y, disparity: one row per video and frame count.
+
+    x and y are a t-SNE per frame count, laid onto the one at `reference` frames; `disparity` is what that leaves, 0,
+    the same map, to 1.
+    """
+    found = tsne(features.over_frames(layer), reference, seed=seed)
+    table = _on_plane(found.points, features, clips)
+    return table.assign(disparity=table.num_frames.map(found.disparities))
+
+
+def _on_plane(points: Mapping[int, np.ndarray], features: Features, clips: Clips) -> pd.DataFrame:
+    videos = _videos(clips, features.indices)
+    tables = [videos.assign(num_frames=t, x=places[:, 0], y=places[:, 1]) for t, places in points.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
+def probes(found: Iterable[Probe]) -> pd.DataFrame:
+    """Columns layer, order, trained_at, num_frames, correct, clips, top1, low, high; one row per probe and count.
+
+    `trained_at` is the frame count that the linear probe of the layer was fitted at, `num_frames` where it was tested.
+    """
+    table = pd.DataFrame([vars(probe) for probe in found])
+    table.insert(1, "order", table.layer.map({layer: i for i, layer in enumerate(table.layer.unique())}))
+    return _with_intervals(table)
+
+
+def decisions(found: Decisions, clips: Clips) -> pd.DataFrame:
+    """Columns index, path, label, class, num_frames, prediction, predicted, confidence, correct.
+
+    One row per video and frame count; `path` is relative to the data, `confidence` in percent.
+    """
+    videos = _videos(clips, found.indices)
+    tables = [videos.assign(num_frames=t, **_answers(found, clips, place)) for place, t in enumerate(found.frames)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def stability(found: Decisions, clips: Clips) -> pd.DataFrame:
+    """Columns index, path, label, class, prediction, predicted, confidence, correct, stable_from, changes.
+
+    One row per video: its answer at the largest frame count, the first frame count from which that answer stays, and
+    how often the answer changes from one count to the next.
+    """
+    last = _answers(found, clips, -1)
+    return _videos(clips, found.indices).assign(**last, stable_from=found.stable_from(), changes=found.changes())
+
+
+def _answers(found: Decisions, clips: Clips, place: int) -> dict[str, Any]:
+    names = _names(clips.classes, found.num_classes)
+    return {
+        "prediction": found.predictions[place],
+        "predicted": [names[k] for k in found.predictions[place]],
+        "confidence": 100 * found.confidences[place],
+        "correct": found.correct[place],
+    }
+
+
+def _names(classes: Sequence[str], outputs: int) -> list[str]:
+    """A name for every output of a network: its number where the data have no class for it."""
+    return [*classes, *map(str, range(len(classes), outputs))]
+
+
+def _videos(clips: Clips, indices: Iterable[int]) -> pd.DataFrame:
+    """Columns index, path, label, class, by which a page finds a video again."""
+    folder = clips.source if clips.source.is_dir() else clips.source.parent
+    known = [(int(i), clips.path(int(i)), clips.labels[int(i)]) for i in indices]
+    rows = [
+        (i, (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix(), label, clips.classes[label])
+        for i, path, label in known
+    ]
+    return pd.DataFrame(rows, columns=["index", "path", "label", "class"])
+
+
+def flips(found: Decisions, before: int, after: int, clips: Clips) -> pd.DataFrame:
+    """Columns index, path, label, class, flip, predicted_before, predicted_after, confidence_before, confidence_after.
+
+    One row per video whose answer is "right to wrong" or "wrong to right" between two frame counts.
+    """
+    turned = of_videos.flips(found, before, after)
+    when = {"_before": before, "_after": after}
+    sides = [pd.DataFrame(_answers(found, clips, found.place(t))).add_suffix(end) for end, t in when.items()]
+    answers = pd.concat(sides, axis=1)
+    names = ["predicted_before", "predicted_after", "confidence_before", "confidence_after"]
+    kinds = {"right to wrong": turned.lost, "wrong to right": turned.gained}
+    videos = pd.concat([_videos(clips, indices).assign(flip=kind) for kind, indices in kinds.items()])
+    return videos.merge(answers[names].assign(index=found.indices), on="index")
+
+
+def flip_counts(found: Decisions, reference: int) -> pd.DataFrame:
+    """Columns num_frames, reference, lost, gained: the answers that turn wrong and right against `reference` frames."""
+    turned = [of_videos.flips(found, reference, t) for t in found.frames]
+    return pd.DataFrame(
+        {"num_frames": f.after, "reference": reference, "lost": len(f.lost), "gained": len(f.gained)} for f in turned
+    )
+
+
+def confusion(found: Decisions, num_frames: int, classes: Sequence[str]) -> pd.DataFrame:
+    """Columns class, predicted, clips: how many videos of a class get an answer; one row per pair of classes."""
+    return _pairs(of_videos.confusion(found, num_frames), classes, "clips")
+
+
+def confusion_difference(found: Decisions, before: int, after: int, classes: Sequence[str]) -> pd.DataFrame:
+    """Columns class, predicted, difference: how many videos more than at `before` frames get an answer at `after`."""
+    return _pairs(of_videos.confusion_difference(found, before, after), classes, "difference")
+
+
+def _pairs(counts: np.ndarray, classes: Sequence[str], name: str) -> pd.DataFrame:
+    names = _names(classes, len(counts))
+    pairs = [(label, answer) for label in names for answer in names]
+    return pd.DataFrame(pairs, columns=["class", "predicted"]).assign(**{name: counts.ravel()})
+
+
+def class_accuracy(found: Decisions, reference: int, classes: Sequence[str]) -> pd.DataFrame:
+    """Columns label, class, num_frames, correct, clips, top1, low, high, deviation; one row per class and frame count.
+
+    `deviation` is in points of top-1, negative where it is lower than at `reference` frames.
+    """
+    right, clips = of_videos.class_counts(found)
+    rows = [
+        {"label": k, "class": classes[k], "num_frames": t, "correct": right[place, k], "clips": clips[k]}
+        for place, t in enumerate(found.frames)
+        for k in np.flatnonzero(clips).tolist()
+    ]
+    at_reference = 100 * right[found.place(reference)] / np.maximum(1, clips)
+    table = _with_intervals(pd.DataFrame(rows))
+    return table.assign(deviation=table.top1 - at_reference[table.label])
+
+
+def calibration(found: Decisions) -> pd.DataFrame:
+    """Columns num_frames, ece, confidence, top1, all but the first in percent; one row per frame count.
+
+    `ece` is the expected calibration error in 15 bins; a `confidence` above `top1` is too much of it.
+    """
+    return pd.DataFrame(
+        {
+            "num_frames": t,
+            "ece": 100 * of_videos.reliability(found, t).error,
+            "confidence": 100 * found.confidences[place].mean(),
+            "top1": 100 * found.correct[place].mean(),
+        }
+        for place, t in enumerate(found.frames)
+    )
+
+
+def reliability(found: Decisions, num_frames: int) -> pd.DataFrame:
+    """Columns above, up_to, confidence, correct, clips, top1, low, high; one row per bin that holds answers.
+
+    The answers at a frame count whose confidence, in percent, is `above` one bound and `up_to` the other.
+    """
+    bins = of_videos.reliability(found, num_frames)
+    bounds = {"above": 100 * bins.edges[:-1], "up_to": 100 * bins.edges[1:], "confidence": 100 * bins.confidence}
+    table = pd.DataFrame({**bounds, "correct": bins.correct, "clips": bins.clips})
+    return _with_intervals(table[table.clips > 0].reset_index(drop=True))
+
+
+def paired(first: Decisions, second: Decisions) -> pd.DataFrame:
+    """Columns num_frames, only_first, only_second, p_value of McNemar's exact test; one row per shared frame count.
+
+    How many of the same videos only one of two networks gets right, and how likely a difference so large is by chance.
+    """
+    shared = [t for t in first.frames if t in second.frames]
+    return pd.DataFrame({"num_frames": t} | vars(of_videos.compare(first, second, t)) for t in shared)
 
 
 def training(epochs: Iterable[Epoch]) -> pd.DataFrame:
