@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ffn.model import FrameFlexible, create_model, extract
     from ffn.official import load_official
     from ffn.online import causal
+    from ffn.policies import any_frame
     from ffn.recalibration import recalibrate
     from ffn.sampling import segment_indices
     from ffn.similarity import cka
@@ -39,6 +40,7 @@ _HOMES = {
     "Preprocessing": "transforms",
     "Stream": "streaming",
     "Training": "training",
+    "any_frame": "policies",
     "causal": "online",
     "cka": "similarity",
     "cost": "costs",
@@ -68,6 +70,7 @@ __all__ = [
     "Preprocessing",
     "Stream",
     "Training",
+    "any_frame",
     "causal",
     "cka",
     "cost",

@@ -1,6 +1,7 @@
-"""One more branch: private norms and gains for a frame count that the network was not trained at."""
+"""What answers a frame count that was not trained: one more branch, or a trained one on clips that are filled up."""
 
 from copy import deepcopy
+from typing import Any
 
 from torch import nn
 
@@ -46,3 +47,25 @@ def with_branch(model: FrameFlexible, num_frames: int, like: int | None = None) 
     result = FrameFlexible(grown.network, frames, config=config)
     result.card = {**grown.card, "frames": list(frames)}
     return result.train(model.training)
+
+
+def synthesise(model: FrameFlexible, num_frames: int) -> FrameFlexible:
+    """A copy of `model` that fills clips of `num_frames` frames up to the count of the branch that answers them.
+
+    The missing frames are blended from their neighbours (`ffn.synthesis.blend`), and the clip costs as much as one of
+    the branch's own count. Where the nearest branch is not longer no frame is missing, and the copy answers as before.
+
+    Raises:
+        ValueError: for a number of frames below 1.
+    """
+    (num_frames,) = check_frames(num_frames)
+    filling = deepcopy(model)
+    if num_frames < nearest(num_frames, model.frames):
+        filling.config = {**model.config, "filled": sorted({*model.config.get("filled", ()), num_frames})}
+        record(filling, num_frames, policy="synthesise")
+    return filling
+
+
+def record(model: FrameFlexible, num_frames: int, **how: Any) -> None:
+    """Writes on the card of `model` how it came to its answer at `num_frames` frames."""
+    model.card = {**model.card, "calibrated": {**model.card.get("calibrated", {}), str(num_frames): how}}

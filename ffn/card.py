@@ -136,6 +136,10 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
+def _are_counts(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= 64 and all(map(_is_count, value))
+
+
 def _all(kind: Any, values: Iterable[object]) -> bool:
     return all(isinstance(value, kind) for value in values)
 
@@ -143,11 +147,12 @@ def _all(kind: Any, values: Iterable[object]) -> bool:
 NEEDED: dict[str, Callable[[Any], bool]] = {
     "architecture": lambda value: isinstance(value, str),
     "timm_kwargs": lambda value: isinstance(value, dict) and not ELSEWHERE & value.keys(),
-    "frames": lambda value: isinstance(value, list) and 0 < len(value) <= 64 and all(map(_is_count, value)),
+    "frames": lambda value: _are_counts(value) and len(value) > 0,
     "num_classes": _is_count,
 }
 OPTIONAL: dict[str, Callable[[Any], bool]] = {
-    "added": lambda value: isinstance(value, list) and len(value) < 64 and all(map(_is_count, value)),
+    "added": _are_counts,
+    "filled": _are_counts,
     "classes": lambda value: value is None or (isinstance(value, list) and _all(str, value)),
     "extracted": lambda value: isinstance(value, dict) and isinstance(value.get("fold_norms"), bool),
     "gmacs": lambda value: isinstance(value, dict) and _all(int | float, value.values()),

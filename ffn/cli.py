@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ffn.model import FrameFlexible
 
 Command = Callable[[argparse.Namespace], None]
+POLICIES = ("nearest", "interpolate", "recalibrate", "synthesise")  # of ffn.policies, which needs torch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,8 +74,25 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
     evaluate.add_argument("--batch-size", type=int, default=32)
     evaluate.add_argument("--workers", type=int, default=0, help="processes that decode")
     evaluate.add_argument("--device", default="cpu")
+    evaluate.add_argument(
+        "--policy", choices=POLICIES, nargs="+", default=["nearest"], help="who answers at counts that have no branch"
+    )
+    evaluate.add_argument("--calibration", type=Path, metavar="DATA", help="the videos to recalibrate from")
+    evaluate.add_argument("--clips", type=int, metavar="N", help="how many of them (default: all)")
     evaluate.add_argument("--csv", type=Path, help="write the table to this file too")
     evaluate.set_defaults(command=_eval)
+
+    calibrate = commands.add_parser("calibrate", help="make a checkpoint answer other numbers of frames by a policy")
+    calibrate.add_argument("checkpoint", type=Path)
+    calibrate.add_argument("--frames", type=int, nargs="+", required=True, metavar="T")
+    calibrate.add_argument("--policy", choices=POLICIES[1:], required=True)
+    calibrate.add_argument("--data", dest="calibration", type=Path, help="the videos to recalibrate from")
+    calibrate.add_argument("--clips", type=int, metavar="N", help="how many of them (default: all)")
+    calibrate.add_argument("--batch-size", type=int, default=32)
+    calibrate.add_argument("--workers", type=int, default=0, help="processes that decode")
+    calibrate.add_argument("--device", default="cpu")
+    calibrate.add_argument("-o", "--output", type=Path, required=True)
+    calibrate.set_defaults(command=_calibrate)
 
     budget = commands.add_parser(
         "budget",
@@ -272,12 +290,50 @@ def _eval(options: argparse.Namespace) -> None:
     from ffn.checkpoint import load
     from ffn.files import write_csv
 
-    model = load(options.checkpoint).to(_device(options.device))
-    results = _evaluated(model, options.data, options.frames, options)
-    rows = [_accuracy_row(model, result) for result in results]
+    trained = load(options.checkpoint).to(_device(options.device))
+    rows = []
+    for policy in options.policy:
+        model = _any_frame(trained, policy, options)
+        results = _evaluated(model, options.data, options.frames, options)
+        named = {"policy": policy} if len(options.policy) > 1 else {}
+        rows += [{**named, **_accuracy_row(model, result)} for result in results]
     print(_table(list(rows[0]), [list(row.values()) for row in rows]))
     if options.csv:
         write_csv(options.csv, rows)
+
+
+def _any_frame(model: "FrameFlexible", policy: str, options: argparse.Namespace) -> "FrameFlexible":
+    """The model that answers the frame counts of `options` by a policy."""
+    from ffn.data import clips_for
+    from ffn.policies import any_frame
+
+    frames = tuple(dict.fromkeys(options.frames))
+    wanted = options.calibration and policy == "recalibrate"
+    clips = clips_for(model.card, options.calibration, frames) if wanted else None
+    with _Progress() as progress:
+        return any_frame(
+            model,
+            frames,
+            policy,
+            clips,
+            batch_size=options.batch_size,
+            limit=options.clips,
+            workers=options.workers,
+            progress=lambda done, total: progress("calibrating", done, total),
+        )
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from ffn.checkpoint import load, save
+
+    model = load(options.checkpoint).to(_device(options.device))
+    calibrated = _any_frame(model, options.policy, options)
+    if calibrated is model:
+        raise ValueError(f"each of {_flat(options.frames)} has a branch in {options.checkpoint}, so nothing is missing")
+    save(calibrated, options.output)
+    how = calibrated.card.get("calibrated", {})
+    rows = [[str(t), str(calibrated.route(t)), _flat(how.get(str(t), "as before"))] for t in options.frames]
+    print(_table(["frames", "branch", "how"], rows))
 
 
 def _evaluated(

@@ -17,6 +17,7 @@ from ffn.distribution import Processes
 from ffn.divergence import Divergence, Gaussian, divergences
 from ffn.model import FrameFlexible
 from ffn.order import InOrder
+from ffn.policies import any_frame
 from ffn.statistics import Moments, measured, running_statistics
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def evaluate(
     workers: int = 0,
     progress: Progress | None = None,
     engine: "Accelerator | None" = None,
+    policy: str = "nearest",
+    calibration: Clips | None = None,
 ) -> list[Result]:
     """One `Result` per frame count of `clips`: predictions and norm statistics from the same forward passes.
 
@@ -90,11 +93,15 @@ def evaluate(
     called with (videos done, videos in all); an exception that it raises cancels the evaluation. With an `engine` of
     several processes each takes a part, which is what its `progress` counts, and all return the whole.
 
+    Counts without a branch are answered by a `policy`, of `ffn.any_frame`; to recalibrate takes clips for
+    `calibration`, at the same counts.
+
     Raises:
-        ValueError: when the model is in training mode.
+        ValueError: when the model is in training mode, or by `ffn.any_frame`.
     """
     if model.training:
         raise ValueError("the model is in training mode; call model.eval() first")
+    model = any_frame(model, clips.frames, policy, calibration, batch_size=batch_size, workers=workers)
     device = next(model.parameters()).device
     processes = Processes(engine)
     runs = [_Run(model, t) for t in clips.frames]

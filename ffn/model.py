@@ -24,6 +24,7 @@ from ffn.layers import (
     nearest,
 )
 from ffn.surgery import Entry, entries, is_norm, replace, swapped
+from ffn.synthesis import Filled
 
 
 def specialise(network: nn.Module, branch: int, num_frames: int) -> nn.Module:
@@ -80,7 +81,9 @@ class FrameFlexible(nn.Module):
         """The ordinary network, with shared parameters, that answers `num_frames` frames in `branch`."""
         key = (branch, num_frames)
         if key not in self._specialised:
-            self._specialised[key] = specialise(self.network, branch, num_frames)
+            filled = num_frames in self.config.get("filled", ()) and num_frames < branch
+            network = specialise(self.network, branch, branch if filled else num_frames)
+            self._specialised[key] = Filled(network, branch) if filled else network
         return self._specialised[key]
 
     def train(self, mode: bool = True) -> "FrameFlexible":
@@ -267,8 +270,8 @@ def extract(model: FrameFlexible, frames: int, *, fold_norms: bool = False) -> F
 
 
 def _as_trained(about: Mapping[str, Any]) -> dict[str, Any]:
-    """A config or card without the branches that were added."""
-    return {key: value for key, value in about.items() if key != "added"}
+    """A config or card without what was added for other frame counts."""
+    return {key: value for key, value in about.items() if key not in ("added", "filled")}
 
 
 def _example(model: FrameFlexible, num_frames: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ffn.branches import with_branch
+from ffn.branches import record, with_branch
 from ffn.data import Clips
 from ffn.layers import check_frames
 from ffn.model import FrameFlexible
@@ -65,8 +65,8 @@ def recalibrate(
     for norm, moments in found.items():
         norm.running_mean.copy_(moments.mean)
         norm.running_var.copy_(moments.squares / moments.count)
-    how = {"policy": "recalibrate", "data": clips.digest, "clips": used}
-    grown.card["calibrated"] = {**grown.card.get("calibrated", {}), **{str(t): how for t in counts}}
+    for t in counts:
+        record(grown, t, policy="recalibrate", data=clips.digest, clips=used)
     return grown.train(model.training)
 
 

@@ -18,6 +18,7 @@ from ffn.divergence import Divergence, Gaussian, divergences
 from ffn.layers import AlteredNorm, FrameAverage, Shifted
 from ffn.model import FrameFlexible
 from ffn.surgery import channels_last, is_norm, swapped
+from ffn.synthesis import Filled
 
 
 @dataclass
@@ -104,7 +105,7 @@ def norm_layers(network: nn.Module) -> dict[str, nn.Module]:
 def _named(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
     if is_norm(module):
         yield name, module
-    is_added = isinstance(module, FrameAverage | Shifted | AlteredNorm)
+    is_added = isinstance(module, FrameAverage | Shifted | AlteredNorm | Filled)
     for inner, child in module.named_children():
         yield from _named(child, name if is_added else f"{name}.{inner}".lstrip("."))
 

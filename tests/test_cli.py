@@ -10,8 +10,11 @@ from conftest import random_clips
 from test_official import weights, write
 
 import ffn
+from ffn import cli
 from ffn.annotations import FORMATS
 from ffn.cli import main
+from ffn.data import clips_for
+from ffn.policies import POLICIES, any_frame
 from ffn.surgery import norms
 
 
@@ -104,6 +107,55 @@ def test_eval_names_what_it_skips(run, checkpoint, folder):
     assert table(out)[0]["clips"] == "3"
     assert f"skipped: {folder / 'a' / '0.mp4'}: cannot be decoded" in errors
     assert "1 of 4 videos were skipped" in errors
+
+
+def test_eval_answers_by_policies(run, checkpoint, folder):
+    path = checkpoint()
+    arguments = ("eval", "--checkpoint", path, "--data", folder, "--frames", 4, 6)
+    policies = ("nearest", "interpolate", "recalibrate", "synthesise")
+    status, out, _ = run(*arguments, "--policy", *policies, "--calibration", folder, "--clips", 3)
+    assert status == 0
+    rows = table(out)
+    assert [row["policy"] for row in rows] == [policy for policy in policies for _ in range(2)]
+    assert [row["branch"] for row in rows if row["frames"] == "6"] == ["8", "6", "6", "8"]
+    assert [row["GMACs"] == rows[1]["GMACs"] for row in rows if row["frames"] == "6"] == [True, True, True, False]
+    status, alone, _ = run(*arguments, "--policy", "interpolate")
+    assert table(alone) == [{k: v for k, v in row.items() if k != "policy"} for row in rows[2:4]]
+
+
+@pytest.mark.parametrize(
+    ("policy", "branches"), [("interpolate", "6 12"), ("recalibrate", "6 12"), ("synthesise", "8 8")]
+)
+def test_calibrate_writes_the_policy_into_a_checkpoint(run, checkpoint, folder, tmp_path, policy, branches):
+    path, output = checkpoint(), tmp_path / "calibrated.safetensors"
+    data = ("--data", folder, "--clips", 3) if policy == "recalibrate" else ()
+    status, out, _ = run("calibrate", path, "--frames", 6, 12, "--policy", policy, *data, "-o", output)
+    assert status == 0
+    rows = table(out)
+    assert " ".join(row["branch"] for row in rows) == branches
+    assert f"policy={policy}" in rows[0]["how"]
+    clips = clips_for(ffn.read_card(path), folder, (6, 12)) if data else None
+    want = any_frame(ffn.load(path), (6, 12), policy, clips, limit=3)
+    for num_frames in (4, 6, 12):
+        with torch.no_grad():
+            assert torch.equal(ffn.load(output)(random_clips(num_frames)), want(random_clips(num_frames)))
+    assert f"policy={policy}" in run("info", output)[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--frames", 6, "--policy", "recalibrate"), "to recalibrate takes clips"),
+        (("--frames", 4, 8, "--policy", "interpolate"), "each of 4, 8 has a branch"),
+        (("--frames", 0, "--policy", "synthesise"), "positive integers"),
+    ],
+)
+def test_a_calibration_that_cannot_be_is_one_line(fails, checkpoint, tmp_path, options, said):
+    assert said in fails("calibrate", checkpoint(), *options, "-o", tmp_path / "out.safetensors")
+
+
+def test_the_policies_are_those_of_the_library():
+    assert cli.POLICIES == POLICIES
 
 
 def test_extract_writes_one_branch(run, checkpoint, tmp_path):

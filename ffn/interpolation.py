@@ -1,0 +1,54 @@
+"""A branch between two trained ones, its norms and gains interpolated from theirs: no data needed."""
+
+from bisect import bisect
+from copy import deepcopy
+from math import log2
+
+import torch
+from torch import Tensor
+
+from ffn.branches import record, with_branch
+from ffn.model import FrameFlexible
+
+SCALE = log2
+
+
+@torch.no_grad()
+def interpolate(model: FrameFlexible, num_frames: int) -> FrameFlexible:
+    """A copy of `model` with a branch for `num_frames` frames between its two trained neighbours.
+
+    Means, log variances, gamma, beta and gains are interpolated linearly in log T.
+    Below the shortest and above the longest trained count there is no second neighbour, and the branch is a copy of
+    the nearest, as in a network of one frame count. A count with a branch keeps it.
+
+    Raises:
+        ValueError: when there is no norm to make private, or nothing is shared by the branches, since the mean of two
+            networks that were trained apart is none.
+    """
+    if not model.config.get("sharing", True):
+        raise ValueError("the branches are networks that share nothing, between which nothing can be interpolated")
+    if num_frames in model.frames:
+        return deepcopy(model)
+    grown = with_branch(model, num_frames)
+    record(grown, num_frames, policy="interpolate")
+    place = bisect(model.trained, num_frames)
+    if 0 < place < len(model.trained):
+        low, high = model.trained[place - 1 : place + 1]
+        weight = (SCALE(num_frames) - SCALE(low)) / (SCALE(high) - SCALE(low))
+        ends = _private(grown, low), _private(grown, high)
+        for name, tensor in _private(grown, num_frames).items():
+            tensor.copy_(_between(name, ends[0][name], ends[1][name], weight))
+    return grown
+
+
+def _private(model: FrameFlexible, branch: int) -> dict[str, Tensor]:
+    """The numbers that only one branch has, by a name that does not say which."""
+    place = f".by_frames.{branch}."
+    named = {f"{name}.": tensor for name, tensor in model.state_dict().items()}
+    return {name.replace(place, "."): t for name, t in named.items() if place in name and t.is_floating_point()}
+
+
+def _between(name: str, low: Tensor, high: Tensor, weight: float) -> Tensor:
+    if name.endswith("running_var."):
+        return low ** (1 - weight) * high**weight  # linear in the logarithm
+    return torch.lerp(low, high, weight)

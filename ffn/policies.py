@@ -1,0 +1,49 @@
+"""Any-frame inference: how a network answers frame counts that it was not trained at."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+from ffn.branches import synthesise
+from ffn.data import Clips
+from ffn.interpolation import interpolate
+from ffn.model import FrameFlexible
+from ffn.recalibration import Progress, recalibrate
+
+POLICIES = ("nearest", "interpolate", "recalibrate", "synthesise")
+
+
+def any_frame(
+    model: FrameFlexible,
+    frames: Sequence[int],
+    policy: str = "nearest",
+    clips: Clips | None = None,
+    *,
+    batch_size: int = 32,
+    limit: int | None = None,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> FrameFlexible:
+    """The model that answers each of `frames` by a policy; `model` itself where nothing is to be done.
+
+    nearest: the branch trained nearest (paper section 5.3), as without any policy.
+    interpolate: a branch between the two trained neighbours (`ffn.interpolation.interpolate`).
+    recalibrate: the nearest branch with the norm statistics of `clips` at that very count (`ffn.recalibrate`).
+    synthesise: the nearest branch, on clips filled up to its count with blended frames (`ffn.branches.synthesise`).
+
+    Counts with a branch, trained or added, keep it, so that policies can be mixed count by count. The result can be
+    saved like any other model. The last five arguments are for recalibration alone.
+
+    Raises:
+        ValueError: for another policy, recalibration without clips, or what the policy's function refuses.
+    """
+    if policy not in POLICIES:
+        raise ValueError(f"there is no policy {policy!r}; there are {', '.join(POLICIES)}")
+    new = sorted(set(frames) - set(model.frames))
+    if policy != "recalibrate":
+        by_count: Callable[[FrameFlexible, int], FrameFlexible] = synthesise if policy == "synthesise" else interpolate
+        return model if policy == "nearest" else reduce(by_count, new, model)
+    if clips is None:
+        raise ValueError("to recalibrate takes clips to compute the statistics from, such as some of the training data")
+    if not new:
+        return model
+    return recalibrate(model, clips, new, batch_size=batch_size, limit=limit, workers=workers, progress=progress)
