@@ -11,7 +11,7 @@ import numpy as np
 
 from ffn.data import Clips
 from ffn.model import FrameFlexible
-from ffn.pairing import Estimate, bootstrap, compare, estimate
+from ffn.pairing import Estimate, bootstrap, compare_networks, estimate
 from ffn.statistics import norm_layers
 from ffn.transplantation import gives, select, transplant
 
@@ -92,7 +92,7 @@ def attribute(
             if progress:
                 progress(before + done, 2 * total)
 
-        found = compare(variants, clips, batch_size=batch_size, workers=workers, progress=shown)
+        found = compare_networks(variants, clips, batch_size=batch_size, workers=workers, progress=shown)
         return {name: answers[num_frames] for name, answers in found.right.items()}
 
     own = norm_layers(target.at(branch, branch))

@@ -28,7 +28,7 @@ class Comparison:
 
 
 @torch.inference_mode()
-def compare(
+def compare_networks(
     models: Mapping[str, FrameFlexible],
     clips: Clips,
     *,

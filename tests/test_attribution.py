@@ -10,7 +10,7 @@ from ffn import data
 from ffn.attribution import attribute, gain
 from ffn.evaluation import evaluate
 from ffn.gap import share_explained
-from ffn.pairing import bootstrap, compare, estimate
+from ffn.pairing import bootstrap, compare_networks, estimate
 from ffn.statistics import norm_layers
 from ffn.transplantation import transplant
 
@@ -37,7 +37,7 @@ def right(model, clips):
 
 def test_networks_are_compared_on_the_same_videos(folder):
     models, clips = {"one": model_of(), "other": model_of((4, 8), 1)}, clips_of(folder, 4, 6)
-    found = compare(models, clips, batch_size=3)
+    found = compare_networks(models, clips, batch_size=3)
     assert found.indices.tolist() == [0, 1, 2, 3]
     for name, model in models.items():
         for result in evaluate(model, clips):
@@ -48,12 +48,12 @@ def test_networks_are_compared_on_the_same_videos(folder):
 
 def test_a_network_in_training_mode_is_not_compared(folder):
     with pytest.raises(ValueError, match="other is in training mode"):
-        compare({"one": model_of(), "other": model_of().train()}, clips_of(folder, 4))
+        compare_networks({"one": model_of(), "other": model_of().train()}, clips_of(folder, 4))
 
 
 def test_videos_that_cannot_be_read_are_left_out_for_all(folder):
     (folder / "a" / "1.mp4").write_bytes(b"")
-    found = compare({"one": model_of()}, clips_of(folder, 4))
+    found = compare_networks({"one": model_of()}, clips_of(folder, 4))
     assert found.indices.tolist() == [0, 2, 3]
     assert len(found.right["one"][4]) == 3
     assert len(found.unreadable) == 1

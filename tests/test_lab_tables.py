@@ -5,6 +5,7 @@ import pytest
 from conftest import small
 
 import ffn
+from ffn.attribution import Attribution
 from ffn.statistics import norm_parameters, running_statistics
 from workbench import analysis
 
@@ -58,3 +59,28 @@ def test_networks_are_compared_at_their_nearest_branches():
     assert list(table) == ["branch", "reference", "layer", "order", *analysis.DIVERGENCES]
     assert table.drop_duplicates(["branch", "reference"])[["branch", "reference"]].values.tolist() == [[4, 4], [16, 8]]
     assert table.layer.nunique() == len(running_statistics(small((16,)).at(16, 16)))
+
+
+def test_curves_of_several_networks_are_those_of_each_alone(folder):
+    clips = ffn.Clips(folder, frames=(2, 8), preprocessing=ffn.Preprocessing(resize=36, crop=32))
+    models = {"one": small((8,), num_classes=2), "other": small((4, 8), seed=1, num_classes=2)}
+    table = analysis.curves(models, clips)
+    assert list(table) == ["network", "num_frames", "branch", "correct", "clips", "top1", "low", "high"]
+    for name, rows in table.groupby("network"):
+        alone, _ = analysis.sweep(models[name], clips)
+        assert rows.drop(columns="network").reset_index(drop=True).equals(alone)
+
+
+def test_layers_are_listed_by_what_they_recover():
+    before, some, all_ = np.arange(8) < 2, np.arange(8) < 4, np.arange(8) < 6
+    found = Attribution(4, before, {"layer1.a": before, "layer2.b": some}, {"layer2.b": some, "layer1.a": all_})
+    table = analysis.attribution(found)
+    ends = [f"{name}{end}" for name in ("alone", "together") for end in ("", "_low", "_high")]
+    assert list(table) == ["rank", "stage", "layer", "order", *ends]
+    assert table[["rank", "stage", "layer", "order"]].values.tolist() == [
+        [1, "layer2", "layer2.b", 1],
+        [2, "layer1", "layer1.a", 0],
+    ]
+    assert table.alone.tolist() == [25, 0]
+    assert table.together.tolist() == [25, 50]
+    assert (table.alone_low <= table.alone).all()

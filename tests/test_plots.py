@@ -6,6 +6,8 @@ from conftest import small
 
 from workbench import analysis, plots
 
+ENDS = (("_low", -1), ("_high", 1))
+
 
 @pytest.fixture
 def accuracies() -> dict[str, pd.DataFrame]:
@@ -132,3 +134,23 @@ def test_what_goes_into_norms_is_drawn_against_frames():
     assert [trace.name for trace in figure.data] == ["a", "a", "b", "b"]
     assert list(figure.data[-1].y) == [1, 4]
     assert "in b, by a factor of 4.00" in plots.alt_text(figure)
+
+
+def test_layers_are_drawn_in_the_order_of_what_they_recover():
+    numbers = {"alone": [5.0, 1.0], "together": [5.0, 7.0]}
+    ends = {
+        f"{name}{end}": [value + step for value in values] for name, values in numbers.items() for end, step in ENDS
+    }
+    table = pd.DataFrame({"rank": [1, 2], "layer": ["b", "a"], **numbers, **ends})
+    figure = plots.attribution_bars(table)
+    assert [list(trace.x) for trace in figure.data] == [["b", "a"]] * 2
+    assert list(figure.data[0].error_y.array) == [1, 1]
+    assert list(figure.data[0].error_y.arrayminus) == [1, 1]
+    assert "b alone recovers most, 5.0 points (4.0 to 6.0); all together recover 7.0" in plots.alt_text(figure)
+
+
+def test_ways_to_answer_stand_side_by_side_at_each_count():
+    table = pd.DataFrame({"num_frames": [4, 4], "way": ["as trained", "private"], "top1": [50.0, 80.0]})
+    figure = plots.gap_bars(table.assign(top1_low=table.top1 - 2, top1_high=table.top1 + 2))
+    assert [trace.name for trace in figure.data] == ["as trained", "private"]
+    assert "at 4 frames as trained 50.0 %, private 80.0 %" in plots.alt_text(figure)
