@@ -1,5 +1,6 @@
 """The page through its door, app.py: it follows the slider, and bad input is a sentence with the next step."""
 
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from test_official import weights, write
 
 import ffn
 from ffn import bundled as networks
+from ffn.statistics import norm_layers
 from workbench import analysis, background, session
 
 APP = str(Path(__file__).parent.parent / "app.py")
@@ -43,6 +45,10 @@ def opened(**choices: object) -> AppTest:
     app.run()
     assert not app.exception
     return app
+
+
+def chosen(title: str) -> session.Checkpoint:
+    return session.open_path(session.bundled()[title])
 
 
 def metric(app: AppTest, label: str) -> str:
@@ -131,8 +137,44 @@ def test_normalisation_shows_every_count_and_the_norms_of_two_networks():
     assert len(app.get("plotly_chart")) == 2
     app.selectbox(key="beside").set_value(TITLES[0]).run()
     assert not app.exception
-    chosen = [session.open_path(session.bundled()[title]) for title in reversed(TITLES)]
-    assert set(session.norm_parameters(*chosen).network) == set(TITLES)
+    assert set(session.norm_parameters(*map(chosen, TITLES)).network) == set(TITLES)
+
+
+def test_the_experiment_recomputes_statistics_and_says_what_that_gives(folder):
+    app = opened(data="a folder or manifest", data_path=folder, checkpoint=TITLES[1], frames=3)
+    app.switch_page("workbench/pages/normalisation.py").run()
+    app.button(key="experiment").click().run()
+    job = session.experiment(app.session_state[session.SELECTION], folder)
+    job.task.wait(60)
+    assert not job.task.error
+    app.run()
+    assert not app.exception
+    found = job.result
+    assert set(found.curves.network) == {"as trained", "recalibrated", "interpolated"}
+    assert set(found.curves.num_frames) == {2, 3, 4, 8, 16}
+    assert any(text.value.startswith("**At 3 frames recomputing the statistics") for text in app.markdown)
+    assert len(found.attribution) == len(norm_layers(session.model(chosen(TITLES[1])).at(4, 4)))
+
+
+def test_an_experiment_that_was_cancelled_can_start_anew():
+    begun, go = threading.Event(), threading.Event()
+
+    def work(stage):
+        begun.set()
+        go.wait(20)
+        stage("counting", 1, 2)
+        return "done"
+
+    job = background.Job(work)
+    job.start()
+    assert begun.wait(20)
+    job.task.cancel()
+    go.set()
+    job.task.wait(20)
+    assert (job.result, job.running, job.doing) == (None, False, "counting")
+    job.start()
+    job.start()
+    assert job.task.wait(20).result == job.result == "done"
 
 
 def test_tables_and_card_are_there_when_they_are_opened():

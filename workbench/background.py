@@ -86,6 +86,43 @@ class Task:
             self.error = str(error) or type(error).__name__
 
 
+class Job:
+    """Work that starts when a viewer asks for it, and whose result all share.
+
+    `work` calls its argument with what is being done, steps done and steps in all.
+    """
+
+    def __init__(self, work: Callable[[Callable[[str, int, int], None]], Any]) -> None:
+        self.task: Task | None = None
+        self.doing = ""
+        self._work = work
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begins, or begins anew what was cancelled or failed."""
+        with self._lock:
+            if not self.running and self.result is None:
+                self.task = Task(self._in_turn).start()
+
+    @property
+    def running(self) -> bool:
+        return self.task is not None and self.task.running
+
+    @property
+    def result(self) -> Any:
+        """None until the work is done."""
+        return self.task.result if self.task else None
+
+    def _in_turn(self, progress: Progress) -> Any:
+        def stage(doing: str, done: int, total: int) -> None:
+            self.doing = doing
+            progress(done, total)
+            PROCESSOR.pass_on()
+
+        with PROCESSOR.held():
+            return self._work(stage)
+
+
 class Sweep:
     """Results of one checkpoint on one dataset, computed in the background, the frame count that is wanted first.
 

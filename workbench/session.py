@@ -8,7 +8,7 @@ import gc
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from ffn.evaluation import Progress, Result, evaluate
 from ffn.files import cache_folder, file_hash, read_csv
 from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
-from workbench import analysis
-from workbench.background import Profile, Sweep, Task
+from workbench import analysis, experiments
+from workbench.background import Job, Profile, Sweep, Task
 from workbench.records import EMPTY, Tables, results_folder
 
 SELECTION = "_selection"  # where the session state keeps it
@@ -271,6 +271,28 @@ def _evaluator(checkpoint: Checkpoint, source: Path) -> Callable[[Sequence[int],
         return evaluate(network, clips_for(checkpoint.card, source, frames), progress=progress)
 
     return evaluate_at
+
+
+def experiment(chosen: Selection, source: Path) -> Job:
+    """The one `experiments.recalibration` of the selection; statistics come from the embedded validation split.
+
+    Of other data they come from the very videos that are tested: no label is used.
+    """
+    data = data_digest(chosen.checkpoint, source)
+    return _experiment(chosen.checkpoint.digest, data, chosen.num_frames, chosen, source)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _experiment(digest: str, data: str, num_frames: int, _chosen: Selection, _source: Path) -> Job:
+    def work(stage: experiments.Stage) -> experiments.Experiment:
+        calibration = _source
+        if _chosen.data is None:
+            calibration = moving_shapes.prepare("val", progress=partial(stage, "Rendering videos"))
+        card = _chosen.checkpoint.card
+        network = model(_chosen.checkpoint)
+        return experiments.recalibration(network, card, str(calibration), str(_source), num_frames, stage=stage)
+
+    return Job(work)
 
 
 # --- What is known of the selection ---------------------------------------------------------------------------
