@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ffn.attribution import attribute
     from ffn.branches import with_branch
     from ffn.budget import AdaptiveClassifier
     from ffn.card import read_card
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ffn.experiment import Experiment
     from ffn.families import list_models
     from ffn.features import extract_features
+    from ffn.gap import share_explained
     from ffn.layers import nearest
     from ffn.model import FrameFlexible, create_model, extract
     from ffn.official import load_official
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ffn.streaming import Stream
     from ffn.training import Training, train
     from ffn.transforms import Augmentation, Preprocessing
+    from ffn.transplantation import transplant
 
 # Imported when first asked for: torch and timm take seconds, and reading a card or rendering videos needs neither.
 # No module bears the name of a function here, or importing the module would hide the function.
@@ -41,6 +44,7 @@ _HOMES = {
     "Stream": "streaming",
     "Training": "training",
     "any_frame": "policies",
+    "attribute": "attribution",
     "causal": "online",
     "cka": "similarity",
     "cost": "costs",
@@ -56,7 +60,9 @@ _HOMES = {
     "recalibrate": "recalibration",
     "save": "checkpoint",
     "segment_indices": "sampling",
+    "share_explained": "gap",
     "train": "training",
+    "transplant": "transplantation",
     "with_branch": "branches",
 }
 __all__ = [
@@ -71,6 +77,7 @@ __all__ = [
     "Stream",
     "Training",
     "any_frame",
+    "attribute",
     "causal",
     "cka",
     "cost",
@@ -86,7 +93,9 @@ __all__ = [
     "recalibrate",
     "save",
     "segment_indices",
+    "share_explained",
     "train",
+    "transplant",
     "with_branch",
 ]
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ffn.experiment import Experiment
     from ffn.model import FrameFlexible
 
+GAINS = ("top1", "gained", "share")
+
 Command = Callable[[argparse.Namespace], None]
 POLICIES = ("nearest", "interpolate", "recalibrate", "synthesise")  # of ffn.policies, which needs torch
 
@@ -131,7 +133,7 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
     _add_data(commands.add_parser("data", help="render the embedded videos; prepare or check yours"))
 
     reproduce = commands.add_parser("reproduce", help="rerun an experiment behind a number in this repository")
-    reproduce.add_argument("experiment", choices=("demo", "tables"))
+    reproduce.add_argument("experiment", choices=("demo", "tables", "normalisation"))
     reproduce.add_argument("--only", nargs="+", help="networks of the demo, or tables, by name")
     reproduce.add_argument("--output", type=Path, help="where to (default: workbench/demo, workbench/results)")
     reproduce.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the tables")
@@ -499,7 +501,8 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> None:
-    {"demo": _reproduce_demo, "tables": _reproduce_tables}[options.experiment](options)
+    what = {"demo": _reproduce_demo, "tables": _reproduce_tables, "normalisation": _reproduce_normalisation}
+    what[options.experiment](options)
 
 
 def _reproduce_demo(options: argparse.Namespace) -> None:
@@ -512,6 +515,25 @@ def _reproduce_demo(options: argparse.Namespace) -> None:
     rows = summary(output)
     print("top-1 on the test clips, %, by number of frames")
     print(_table(list(rows[0]), [list(row.values()) for row in rows]))
+
+
+def _reproduce_normalisation(options: argparse.Namespace) -> None:
+    from ffn.files import read_csv
+    from ffn.normalisation_gap import GAPS, normalisation_gap
+
+    output = options.output or GAPS
+    if not options.show:
+        with _Progress(unit="clips") as progress:
+            normalisation_gap(output, report=progress)
+    print("TSM trained at 16 frames: top-1, points gained and share of the gap to a network trained at T, %")
+    rows = [[row["num_frames"], row["way"], *_gains(row)] for row in read_csv(output)]
+    print(_table(["frames", "way", *GAINS], rows))
+
+
+def _gains(row: dict[str, str]) -> list[str]:
+    """The three numbers of a row, each with the ends of its interval; a dash where there is no gap to share."""
+    shown = {name: f"{row[name]} ({row[f'{name}_low']} to {row[f'{name}_high']})" for name in GAINS}
+    return ["-" if row[name] == "nan" else shown[name] for name in GAINS]
 
 
 def _reproduce_tables(options: argparse.Namespace) -> None:
