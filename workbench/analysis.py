@@ -183,6 +183,18 @@ def curves(models: Mapping[str, FrameFlexible], clips: Clips, *, progress: Progr
     return pd.concat(tables, names=["network"]).reset_index(level="network").reset_index(drop=True)
 
 
+def recovery(table: pd.DataFrame, num_frames: int) -> str:
+    """What recomputed statistics give at a frame count, in a sentence; `table` is that of `curves`."""
+    rows = table[table.num_frames == num_frames].set_index("network")
+    before, after = (rows.loc[name] for name in ("as trained", "recalibrated"))
+    change = after.top1 - before.top1
+    verb = "gives back" if change >= 0 else "takes"
+    return (
+        f"At {_frames(num_frames)} recomputing the statistics {verb} {abs(change):.1f} points: "
+        f"{before.top1:.1f} % as trained, {after.top1:.1f} % recalibrated ({after.low:.1f} to {after.high:.1f})."
+    )
+
+
 def attribution(found: Attribution) -> pd.DataFrame:
     """Columns rank, stage, layer, order, alone, alone_low, alone_high, together, together_low, together_high.
 
