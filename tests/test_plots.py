@@ -154,3 +154,8 @@ def test_ways_to_answer_stand_side_by_side_at_each_count():
     figure = plots.gap_bars(table.assign(top1_low=table.top1 - 2, top1_high=table.top1 + 2))
     assert [trace.name for trace in figure.data] == ["as trained", "private"]
     assert "at 4 frames as trained 50.0 %, private 80.0 %" in plots.alt_text(figure)
+
+
+def test_a_measure_that_was_not_recorded_is_an_empty_figure(divergences):
+    for draw in (plots.divergence_heatmap, plots.divergence_bars):
+        assert "not recorded" in plots.alt_text(draw(divergences, "wasserstein"))

@@ -260,7 +260,7 @@ def probe_curves(table: pd.DataFrame, native: int) -> go.Figure:
     return figure.update_yaxes(title="top-1 of the probe (%)", range=[0, 100])
 
 
-def planes(table: pd.DataFrame) -> go.Figure:
+def embedding(table: pd.DataFrame) -> go.Figure:
     """Videos in the plane of `analysis.components` or `analysis.maps`, a chart per frame count on the same axes."""
     counts = sorted(table.num_frames.unique())
     colours = dict(zip(table["class"].unique(), CLASSES * len(table), strict=False))
@@ -275,7 +275,7 @@ def planes(table: pd.DataFrame) -> go.Figure:
     named = _plane_axes(table)
     figure.update_xaxes(title=named["x"], showticklabels=False)
     figure.update_yaxes(title=named["y"], showticklabels=False, col=1)
-    return figure.update_layout(_layout(_planes_alt(table), height=440))
+    return figure.update_layout(_layout(_embedding_alt(table), height=440))
 
 
 def stability_bars(table: pd.DataFrame) -> go.Figure:
@@ -573,6 +573,8 @@ def _branch_alt(table: pd.DataFrame, measure: str) -> str:
 
 
 def _largest(table: pd.DataFrame, measure: str) -> str:
+    if table[measure].isna().all():
+        return "It was not recorded."
     worst = table.iloc[int(table[measure].argmax())]
     where = f" at {worst.num_frames} frames" if "num_frames" in table else ""
     return f"Largest: {worst[measure]:.2f} in {worst.layer}{where}; median {table[measure].median():.2f}."
@@ -634,7 +636,7 @@ def _probes_alt(table: pd.DataFrame, native: int) -> str:
     )
 
 
-def _planes_alt(table: pd.DataFrame) -> str:
+def _embedding_alt(table: pd.DataFrame) -> str:
     what = "t-SNE maps, aligned," if "disparity" in table else "Two principal components"
     counts = ", ".join(map(str, sorted(table.num_frames.unique())))
     return (
