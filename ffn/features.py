@@ -16,7 +16,6 @@ from ffn.data import Clips
 from ffn.evaluation import Progress
 from ffn.model import FrameFlexible
 from ffn.order import InOrder
-from ffn.sampling import segment_indices
 from ffn.statistics import stage_of
 from ffn.surgery import blocks, swapped
 
@@ -90,7 +89,7 @@ def extract_features(
 
     Args:
         layers: names of blocks as in `ffn.surgery.blocks`, or "pooled"; by default those of `feature_layers`.
-        videos: how many to take, spread evenly over the data; by default all.
+        videos: how many to draw, the same ones every time; by default all.
 
     Raises:
         ValueError: when the model is in training mode, has no such layer, or `videos` is below 1.
@@ -115,10 +114,10 @@ def extract_features(
 
 
 def _order(total: int, videos: int | None, batch_size: int) -> list[list[int]]:
-    """The batches of all videos, or of some spread evenly."""
+    """The batches of all videos, or of some drawn: those at even steps may lack a class where classes take turns."""
     if videos is not None and videos < 1:
         raise ValueError(f"videos must be at least 1, got {videos}")
-    chosen = range(total) if videos is None or videos >= total else segment_indices(total, videos).tolist()
+    chosen = sorted(np.random.default_rng(0).permutation(total)[:videos].tolist())
     return [[chosen[i] for i in batch] for batch in InOrder(len(chosen), batch_size)]
 
 

@@ -55,7 +55,7 @@ def test_components_share_their_axes(clips):
     assert list(table) == ["index", "path", "label", "class", "num_frames", "x", "y", "x_share", "y_share"]
     assert table[table.num_frames == 8].path.tolist() == ["a/0.mp4", "a/1.mp4", "b/0.mp4", "b/1.mp4"]
     assert 0 < table.y_share[0] < table.x_share[0] < 100
-    figure = plots.planes(table)
+    figure = plots.embedding(table)
     assert len(figure.data) == len(FRAMES) * 2
     assert [trace.name for trace in figure.data if trace.showlegend] == ["a", "b"]
     assert figure.layout.xaxis2.matches == "x"
@@ -67,7 +67,7 @@ def test_maps_are_aligned_to_the_reference(clips):
     table = analysis.maps(features(), "late", 16, clips)
     assert list(table) == ["index", "path", "label", "class", "num_frames", "x", "y", "disparity"]
     assert table.groupby("num_frames").disparity.first()[16] == pytest.approx(0, abs=1e-9)
-    assert "t-SNE" in plots.planes(table).layout.xaxis.title.text
+    assert "t-SNE" in plots.embedding(table).layout.xaxis.title.text
 
 
 def test_probes_have_intervals_and_a_curve_per_layer_and_way():
