@@ -67,5 +67,6 @@ def synthesise(model: FrameFlexible, num_frames: int) -> FrameFlexible:
 
 
 def record(model: FrameFlexible, num_frames: int, **how: Any) -> None:
-    """Writes on the card of `model` how it came to its answer at `num_frames` frames."""
-    model.card = {**model.card, "calibrated": {**model.card.get("calibrated", {}), str(num_frames): how}}
+    """Adds to the card of `model` how it came to its answer at `num_frames` frames."""
+    known = model.card.get("calibrated", {})
+    model.card = {**model.card, "calibrated": {**known, str(num_frames): {**known.get(str(num_frames), {}), **how}}}

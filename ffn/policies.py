@@ -1,9 +1,9 @@
 """Any-frame inference: how a network answers frame counts that it was not trained at."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
-from ffn.branches import synthesise
+from ffn.branches import record, synthesise
 from ffn.data import Clips
 from ffn.interpolation import interpolate
 from ffn.model import FrameFlexible
@@ -27,7 +27,7 @@ def any_frame(
 
     nearest: the branch trained nearest (paper section 5.3), as without any policy.
     interpolate: a branch between the two trained neighbours (`ffn.interpolation.interpolate`).
-    recalibrate: the nearest branch with the norm statistics of `clips` at that very count (`ffn.recalibrate`).
+    recalibrate: that branch with the norm statistics of `clips` at this very count (`ffn.recalibrate`).
     synthesise: the nearest branch, on clips filled up to its count with blended frames (`ffn.branches.synthesise`).
 
     Counts with a branch, trained or added, keep it, so that policies can be mixed count by count. The result can be
@@ -39,11 +39,16 @@ def any_frame(
     if policy not in POLICIES:
         raise ValueError(f"there is no policy {policy!r}; there are {', '.join(POLICIES)}")
     new = sorted(set(frames) - set(model.frames))
-    if policy != "recalibrate":
-        by_count: Callable[[FrameFlexible, int], FrameFlexible] = synthesise if policy == "synthesise" else interpolate
-        return model if policy == "nearest" else reduce(by_count, new, model)
+    if policy == "nearest" or not new:
+        return model
+    if policy == "synthesise":
+        return reduce(synthesise, new, model)
+    if policy == "interpolate":
+        return reduce(interpolate, new, model)
     if clips is None:
         raise ValueError("to recalibrate takes clips to compute the statistics from, such as some of the training data")
-    if not new:
-        return model
-    return recalibrate(model, clips, new, batch_size=batch_size, limit=limit, workers=workers, progress=progress)
+    start = reduce(interpolate, new, model) if model.config.get("sharing", True) else model
+    found = recalibrate(start, clips, new, batch_size=batch_size, limit=limit, workers=workers, progress=progress)
+    for t in new:
+        record(found, t, policy=policy)
+    return found

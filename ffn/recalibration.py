@@ -66,7 +66,7 @@ def recalibrate(
         norm.running_mean.copy_(moments.mean)
         norm.running_var.copy_(moments.squares / moments.count)
     for t in counts:
-        record(grown, t, policy="recalibrate", data=clips.digest, clips=used)
+        record(grown, t, data=clips.digest, clips=used)
     return grown.train(model.training)
 
 

@@ -10,6 +10,7 @@ import ffn
 from ffn import evaluate
 from ffn.interpolation import interpolate
 from ffn.policies import POLICIES, any_frame
+from ffn.recalibration import recalibrate
 
 FRAMES = (4, 8, 16)
 OTHERS = (3, 6, 12)
@@ -59,6 +60,14 @@ def test_counts_with_a_branch_keep_it(folder):
         "12": "recalibrate",
         "3": "synthesise",
     }
+
+
+def test_recalibration_keeps_to_the_interpolated_branch(folder):
+    model, clips = small(FRAMES), clips_of(folder, (6,))
+    want = recalibrate(interpolate(model, 6), clips, 6)
+    assert not changed(want, any_frame(model, (6,), "recalibrate", clips))
+    apart = small(FRAMES, sharing=False)
+    assert not changed(recalibrate(apart, clips, 6), any_frame(apart, (6,), "recalibrate", clips))
 
 
 def test_what_cannot_be_is_refused():

@@ -10,7 +10,9 @@ from test_branches import CASES, model_of
 from torch import nn
 
 import ffn
-from ffn import data, evaluate
+from ffn import data, evaluate, moving_shapes
+from ffn.bundled import DEMO
+from ffn.data import clips_for
 from ffn.recalibration import recalibrate
 
 FRAMES = (4, 8)
@@ -40,7 +42,7 @@ def test_the_statistics_of_the_new_branch_alone_are_the_data_s(folder, case, tmp
     loaded = ffn.load(tmp_path / "model.safetensors")
     assert not changed(grown, loaded)
     assert loaded.card["calibrated"] == {
-        "6": {"policy": "recalibrate", "data": clips_of(folder).digest, "clips": 4},
+        "6": {"data": clips_of(folder).digest, "clips": 4},
     }
 
 
@@ -166,3 +168,15 @@ def test_predictions_follow_the_statistics(folder):
     worst = {name: found.mean_shift for name, found in after.divergences.items()}
     assert max(worst.values()) < 1e-2 < min(found.mean_shift for found in before.divergences.values())
     assert not np.array_equal(before.logits, after.logits)
+
+
+def test_at_the_trained_count_the_answers_stay(tmp_path):
+    """A bundled network on some of its training clips: what changes is within the noise of a paired comparison."""
+    model = ffn.load(DEMO / "tsm-4.safetensors")
+    clips = clips_for(model.card, moving_shapes.prepare("train", tmp_path, clips_per_class=4, workers=1), (4,))
+    answers = [evaluate(m, clips)[0] for m in (model, recalibrate(model, clips, 4))]
+    before, after = (answer.logits.argmax(-1) == answer.labels for answer in answers)
+    lost, won = int((before & ~after).sum()), int((after & ~before).sum())
+    assert abs(won - lost) <= 1.96 * max(1, won + lost) ** 0.5
+    assert lost + won < len(clips) / 5
+    assert not np.array_equal(answers[0].logits, answers[1].logits)
