@@ -54,3 +54,8 @@ def test_the_recorded_table_is_shown(capsys):
     rows = read_csv(GAPS)
     assert [row["way"] for row in rows] == 3 * WAYS
     assert all(f"{row['top1']} ({row['top1_low']} to {row['top1_high']})" in shown for row in rows)
+
+
+def test_the_readme_shows_the_recorded_table(capsys):
+    assert cli.main(["reproduce", "normalisation", "--show"]) == 0
+    assert capsys.readouterr().out.strip() in (GAPS.parents[2] / "README.md").read_text(encoding="utf-8")
