@@ -11,7 +11,7 @@ from ffn.surgery import is_norm, replace
 
 
 def with_branch(model: FrameFlexible, num_frames: int, like: int | None = None) -> FrameFlexible:
-    """A copy of `model` with one more branch, which answers clips of `num_frames` frames.
+    """A copy of `model` with one more branch, which answers clips of `num_frames` frames, and of counts nearest to it.
 
     Its norms and gains are copies of those of the branch `like`, by default the trained one that has answered until
     now, so that nothing changes yet but who answers. Everything else is shared by all branches as before. A norm

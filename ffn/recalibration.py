@@ -63,8 +63,9 @@ def recalibrate(
     batches = _batches(len(clips), batch_size, limit)
     used, found = _collect(plain, clips, batches, workers, progress)
     for norm, moments in found.items():
-        norm.running_mean.copy_(moments.mean)
-        norm.running_var.copy_(moments.squares / moments.count)
+        if moments.count:  # the network may hold layers that it does not run
+            norm.running_mean.copy_(moments.mean)
+            norm.running_var.copy_(moments.squares / moments.count)
     for t in counts:
         record(grown, t, data=clips.digest, clips=used)
     return grown.train(model.training)
