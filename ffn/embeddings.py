@@ -45,8 +45,9 @@ def tsne(
 ) -> Maps:
     """A map of `features` (N, C) of each frame count by t-SNE (van der Maaten and Hinton 2008), aligned to one of them.
 
-    Each is computed by itself from its principal components, then `procrustes` lays it onto that of `reference`.
-    Distances within a map mean little, neighbours much. `perplexity` is lowered to a third of N.
+    That of `reference` starts at its principal components, the others start where that one ends, shrunk, so that
+    clusters that stay are found in the same places; `procrustes` then lays them onto it. Distances within a map mean
+    little, neighbours much. `perplexity` is lowered to a third of N.
 
     Raises:
         ValueError: for no features at `reference`, different videos or channels, or fewer than 4 videos.
@@ -57,11 +58,14 @@ def tsne(
     if reference not in features:
         raise ValueError(f"there are no features at the reference of {reference} frames, only at {list(features)}")
     fewer = min(perplexity, (len(features[reference]) - 1) / 3)
+    options = {"perplexity": fewer, "random_state": seed}
+    onto = TSNE(dimensions, init="pca", **options).fit_transform(features[reference])
+    start = 1e-4 * onto / onto[:, 0].std()  # as large as scikit-learn starts
     maps = {
-        t: TSNE(dimensions, perplexity=fewer, init="pca", random_state=seed).fit_transform(x)
+        t: onto if t == reference else TSNE(dimensions, init=start, **options).fit_transform(x)
         for t, x in features.items()
     }
-    aligned = {t: procrustes(points, maps[reference]) for t, points in maps.items()}
+    aligned = {t: procrustes(points, onto) for t, points in maps.items()}
     return Maps({t: points for t, (points, _) in aligned.items()}, {t: gap for t, (_, gap) in aligned.items()})
 
 
