@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from ffn.card import CheckpointError
+from ffn.policies import POLICIES
 from workbench import session
 from workbench.background import SLIDER
 
@@ -25,7 +26,15 @@ def sidebar() -> session.Selection | None:
     )
     checkpoint = choose_checkpoint()
     data = choose_data()
-    return session.Selection(checkpoint, data, num_frames) if checkpoint else None
+    policy = st.selectbox(
+        "Other counts than the trained ones",
+        POLICIES,
+        key="policy",
+        bind="query-params",
+        help="nearest: the branch trained nearest, as in the paper. interpolate: a branch between two trained ones. "
+        "recalibrate: norm statistics recomputed at that count. synthesise: clips filled up with blended frames.",
+    )
+    return session.Selection(checkpoint, data, num_frames, policy) if checkpoint else None
 
 
 def choose_checkpoint() -> session.Checkpoint | None:

@@ -13,6 +13,8 @@ from test_official import weights, write
 
 import ffn
 from ffn import bundled as networks
+from ffn.data import clips_for
+from ffn.policies import POLICIES
 from ffn.statistics import norm_layers
 from workbench import analysis, background, session
 
@@ -138,6 +140,23 @@ def test_normalisation_shows_every_count_and_the_norms_of_two_networks():
     app.selectbox(key="beside").set_value(TITLES[0]).run()
     assert not app.exception
     assert set(session.norm_parameters(*map(chosen, TITLES)).network) == set(TITLES)
+
+
+@pytest.mark.parametrize("policy", [name for name in POLICIES if name != "nearest"])
+def test_a_policy_answers_counts_that_were_not_trained(folder, policy):
+    app = opened(data="a folder or manifest", data_path=folder, checkpoint=TITLES[1], frames=3, policy=policy)
+    chosen = app.session_state[session.SELECTION]
+    assert (chosen.policy, chosen.answered_by) == (policy, policy)
+    sweep = session.sweep(chosen.checkpoint, folder, policy)
+    sweep.task.wait(60)
+    assert not sweep.task.error
+    app.run()
+    assert metric(app, "Branch") == policy
+    assert metric(app, "Top-1").endswith("%")
+    clips = clips_for(chosen.checkpoint.card, folder, (3,))
+    (expected,) = ffn.evaluate(session.model(chosen.checkpoint), clips, policy=policy, calibration=clips)
+    assert sweep.records[3]["accuracy"]["correct"] == expected.correct
+    assert f"answers by {policy}" in app.subheader[0].value
 
 
 def test_the_experiment_recomputes_statistics_and_says_what_that_gives(folder):

@@ -482,11 +482,12 @@ def diagnosis(
     accuracies: pd.DataFrame,
     divergences: pd.DataFrame,
     others: Mapping[str, pd.DataFrame],
+    policy: str = "nearest",
 ) -> str:
     """In words, what is wrong with a network trained at `frames` at `num_frames`, and what helps.
 
     `accuracies` and `divergences` are its tables of `accuracy` and `divergence`, `others` the accuracies of other
-    networks on the same data, by name.
+    networks on the same data, by name, `policy` what answers counts that were not trained.
     """
     top1 = _at(accuracies, num_frames)
     if top1 is None:
@@ -496,7 +497,7 @@ def diagnosis(
     wrong = (
         f"At {_frames(num_frames)} this network {_change(num_frames, top1, trained)}{_worst(divergences, num_frames)}."
     )
-    return f"{wrong} {_help(tuple(frames), num_frames, top1, reached)}"
+    return f"{wrong} {_help(tuple(frames), num_frames, top1, reached, policy)}"
 
 
 def _change(num_frames: int, top1: float, trained: Mapping[int, float]) -> str:
@@ -520,14 +521,15 @@ def _worst(divergences: pd.DataFrame, num_frames: int) -> str:
     return f"; {worst.layer} is {worst.mean_shift:.1f} sigma off"
 
 
-def _help(frames: tuple[int, ...], num_frames: int, top1: float, reached: Mapping[str, float]) -> str:
+def _help(frames: tuple[int, ...], num_frames: int, top1: float, reached: Mapping[str, float], policy: str) -> str:
     best = max(reached, key=lambda name: reached[name], default="")
     better = f"{best} reaches {reached[best]:.0f} % here" if best and reached[best] >= top1 + 1 else ""
     branch = nearest(num_frames, frames)
     if num_frames in frames or len(frames) > 1:
         kind = "It was trained" if len(frames) == 1 else f"Its branch {branch}, trained"
         where = "at this very count" if num_frames in frames else "at the nearest count"
-        answers = "" if len(frames) == 1 else ", answers"
+        by = "" if policy == "nearest" or num_frames in frames else f" by {policy}"
+        answers = "" if len(frames) == 1 else f", answers{by}"
         rest = f"; {better}" if better else "; no other network here does better" if best else ""
         return f"{kind} {where}{answers}{rest}."
     if best and not better:

@@ -44,9 +44,9 @@ def as_tables(records: Sequence[dict[str, Any]]) -> Tables:
 EMPTY = as_tables([])
 
 
-def results_folder(checkpoint: str, data: str) -> Path:
-    """Where results are remembered, by the hashes of checkpoint and data."""
-    return cache_folder() / "results" / f"{checkpoint}-{data}"
+def results_folder(checkpoint: str, data: str, policy: str = "nearest") -> Path:
+    """Where results are remembered, by the hashes of checkpoint and data, and how untrained counts are answered."""
+    return cache_folder() / "results" / "-".join([checkpoint, data, *([policy] if policy != "nearest" else [])])
 
 
 def read_records(folder: Path) -> dict[int, dict[str, Any]]:

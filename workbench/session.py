@@ -24,6 +24,7 @@ from ffn.evaluation import Progress, Result, evaluate
 from ffn.files import cache_folder, file_hash, read_csv
 from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
+from ffn.policies import any_frame
 from workbench import analysis, experiments
 from workbench.background import Job, Profile, Sweep, Task
 from workbench.records import EMPTY, Tables, results_folder
@@ -51,6 +52,12 @@ class Selection:
     checkpoint: Checkpoint
     data: str | None
     num_frames: int
+    policy: str = "nearest"  # for counts that were not trained, of ffn.any_frame
+
+    @property
+    def answered_by(self) -> str:
+        """The policy that answers the chosen count; "" where a branch was trained at it."""
+        return "" if self.num_frames in self.checkpoint.card["frames"] else self.policy
 
 
 @cache
@@ -243,15 +250,16 @@ def _data_digest(digest: str, source: str, modified: tuple[int, ...], _checkpoin
     return clips_for(_checkpoint.card, source, (1,)).digest
 
 
-def sweep(checkpoint: Checkpoint, source: Path) -> Sweep:
-    """The one `Sweep` of a checkpoint on a folder or manifest."""
+def sweep(checkpoint: Checkpoint, source: Path, policy: str = "nearest", *, embedded: bool = False) -> Sweep:
+    """The one `Sweep` of a checkpoint, by a policy, on a folder or manifest; `embedded` says that it is ours."""
     source = source.expanduser()
-    return _sweep(checkpoint.digest, data_digest(checkpoint, source), checkpoint, source)
+    return _sweep(checkpoint.digest, data_digest(checkpoint, source), policy, embedded, checkpoint, source)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _sweep(digest: str, data: str, _checkpoint: Checkpoint, _source: Path) -> Sweep:
-    return Sweep(_evaluator(_checkpoint, _source), results_folder(digest, data))
+def _sweep(digest: str, data: str, policy: str, embedded: bool, _checkpoint: Checkpoint, _source: Path) -> Sweep:
+    evaluate_at = _evaluator(_checkpoint, _source, policy, embedded=embedded)
+    return Sweep(evaluate_at, results_folder(digest, data, policy))
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -264,20 +272,28 @@ def verification(checkpoint: Checkpoint, source: Path, num_frames: int) -> Sweep
     return _verification(checkpoint.digest, data_digest(checkpoint, source), num_frames, checkpoint, source)
 
 
-def _evaluator(checkpoint: Checkpoint, source: Path) -> Callable[[Sequence[int], Progress], Sequence[Result]]:
+def _evaluator(
+    checkpoint: Checkpoint, source: Path, policy: str = "nearest", *, embedded: bool = False
+) -> Callable[[Sequence[int], Progress], Sequence[Result]]:
     network = model(checkpoint)
 
     def evaluate_at(frames: Sequence[int], progress: Progress) -> Sequence[Result]:
-        return evaluate(network, clips_for(checkpoint.card, source, frames), progress=progress)
+        calibration = None
+        if policy == "recalibrate":
+            calibration = clips_for(checkpoint.card, _unlabelled(source, embedded, progress), frames)
+        answering = any_frame(network, frames, policy, calibration, limit=experiments.CALIBRATION, progress=progress)
+        return evaluate(answering, clips_for(checkpoint.card, source, frames), progress=progress)
 
     return evaluate_at
 
 
-def experiment(chosen: Selection, source: Path) -> Job:
-    """The one `experiments.recalibration` of the selection; statistics come from the embedded validation split.
+def _unlabelled(source: Path, embedded: bool, progress: Progress) -> Path:
+    """Videos from which statistics come: our validation split, else the very videos that are tested."""
+    return moving_shapes.prepare("val", progress=progress) if embedded else source
 
-    Of other data they come from the very videos that are tested: no label is used.
-    """
+
+def experiment(chosen: Selection, source: Path) -> Job:
+    """The one `experiments.recalibration` of the selection."""
     data = data_digest(chosen.checkpoint, source)
     return _experiment(chosen.checkpoint.digest, data, chosen.num_frames, chosen, source)
 
@@ -285,9 +301,7 @@ def experiment(chosen: Selection, source: Path) -> Job:
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _experiment(digest: str, data: str, num_frames: int, _chosen: Selection, _source: Path) -> Job:
     def work(stage: experiments.Stage) -> experiments.Experiment:
-        calibration = _source
-        if _chosen.data is None:
-            calibration = moving_shapes.prepare("val", progress=partial(stage, "Rendering videos"))
+        calibration = _unlabelled(_source, _chosen.data is None, partial(stage, "Rendering videos"))
         card = _chosen.checkpoint.card
         network = model(_chosen.checkpoint)
         return experiments.recalibration(network, card, str(calibration), str(_source), num_frames, stage=stage)
@@ -334,13 +348,13 @@ def _embedded(chosen: Selection) -> Known:
         for checkpoint, other in every.items()
         if checkpoint != chosen.checkpoint.digest and digest in (None, other.data)
     }
-    if record and digest in (None, record.data):
+    if record and digest in (None, record.data) and chosen.policy == "nearest":
         return Known(record, others, True, digest is not None, task.result, rendering=task)
     return Known(EMPTY, others, rendering=task) if digest is None else _live(chosen, task.result, others)
 
 
 def _live(chosen: Selection, source: Path, others: Mapping[str, Recorded]) -> Known:
     """Results that are computed in the background, the chosen frame count first."""
-    found = sweep(chosen.checkpoint, source)
+    found = sweep(chosen.checkpoint, source, chosen.policy, embedded=chosen.data is None)
     found.want(chosen.num_frames)
     return Known(found.tables(), others, source=source, sweep=found)

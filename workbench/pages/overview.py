@@ -15,7 +15,8 @@ def say(chosen: Selection, now: Known) -> None:
     """The sentence at the top."""
     others = {title: other.accuracy for title, other in now.others.items()}
     frames = chosen.checkpoint.card["frames"]
-    text = analysis.diagnosis(frames, chosen.num_frames, now.tables.accuracy, now.tables.divergence, others)
+    tables = now.tables.accuracy, now.tables.divergence
+    text = analysis.diagnosis(frames, chosen.num_frames, *tables, others, chosen.policy)
     st.subheader(text, anchor=False)
 
 
@@ -35,7 +36,10 @@ def tiles(chosen: Selection, now: Known) -> None:
         else:
             for label in ("Compute", "Parameters", "Latency"):
                 tile(label, "…", "measuring")
-        tile("Branch", f"{branch} frames", "the only one" if len(frames) == 1 else f"nearest of {counts}")
+        if chosen.answered_by in ("", "nearest"):
+            tile("Branch", f"{branch} frames", "the only one" if len(frames) == 1 else f"nearest of {counts}")
+        else:
+            tile("Branch", chosen.answered_by, f"from {counts}")
 
 
 def accuracy_tile(table: pd.DataFrame, num_frames: int) -> tuple[str, str]:
