@@ -720,6 +720,6 @@ def _budget_alt(table: pd.DataFrame) -> str:
     best = [
         f"{policy} frame counts reach {row.top1:.1f} % at {row.gmacs:.3g} GMACs"
         for policy, rows in table.groupby("policy")
-        for row in [rows.loc[rows.top1.idxmax()]]
+        for row in [rows.iloc[int(rows.top1.argmax())]]
     ]
     return f"Top-1 accuracy against GMACs per clip. {'; '.join(best)}."
