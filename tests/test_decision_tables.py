@@ -7,6 +7,7 @@ import ffn
 from ffn.decisions import Decisions
 from ffn.evaluation import Result
 from workbench import analysis, plots
+from workbench.analysis.videos import about_videos
 
 VIDEO = ["index", "path", "label", "class"]
 ANSWERS = {4: [0, 0, 1], 8: [0, 1, 1], 16: [1, 1, 0]}  # of the videos 0, 2 and 3, whose labels are 0, 1, 1
@@ -40,7 +41,7 @@ def test_every_video_has_a_row_per_frame_count_and_is_known_by_its_name(clips):
 def test_videos_of_a_manifest_are_named_relative_to_it(folder):
     (folder / "list.csv").write_text("path,label\na/0.mp4,a\nb/1.mp4,b\n")
     listed = ffn.Clips(folder / "list.csv", frames=(4,), preprocessing=ffn.Preprocessing(resize=36, crop=32))
-    assert analysis._videos(listed, [1]).values.tolist() == [[1, "b/1.mp4", 1, "b"]]
+    assert about_videos(listed, [1]).values.tolist() == [[1, "b/1.mp4", 1, "b"]]
 
 
 def test_stability_is_that_of_the_library(clips):

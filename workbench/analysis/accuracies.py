@@ -1,0 +1,116 @@
+"""Accuracy, cost and training as tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ffn.budget import Outcome, Policy, frontier, outcome, recorded
+from ffn.costs import cost
+from ffn.data import Clips
+from ffn.evaluation import Progress, Result, evaluate, wilson
+from ffn.layers import nearest
+from ffn.model import FrameFlexible
+from ffn.pairing import compare_networks
+from ffn.training import Epoch
+from workbench.analysis.norms import divergence
+
+
+def accuracy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Columns num_frames, branch, correct, clips, top1, low, high; one row per frame count, in order.
+
+    `rows` are those of `Result.accuracy_row`, or of a recorded CSV file.
+    """
+    table = pd.DataFrame(list(rows), columns=["num_frames", "branch", "correct", "clips"]).astype(int)
+    return with_intervals(table).sort_values("num_frames", ignore_index=True)
+
+
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns top1, low, high added to correct and clips."""
+    bounds = [wilson(*counts) for counts in zip(table.correct.tolist(), table.clips.tolist(), strict=True)]
+    top1 = 100 * table.correct / table.clips.clip(lower=1)
+    return table.assign(top1=top1, low=[100 * low for low, _ in bounds], high=[100 * high for _, high in bounds])
+
+
+def sweep(model: FrameFlexible, clips: Clips, *, progress: Progress | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables of `accuracy` and `divergence` at the frame counts of `clips`, from the same forward passes."""
+    results: Sequence[Result] = evaluate(model, clips, progress=progress)
+    return accuracy(r.accuracy_row() for r in results), divergence(row for r in results for row in r.divergence_rows())
+
+
+def curves(models: Mapping[str, FrameFlexible], clips: Clips, *, progress: Progress | None = None) -> pd.DataFrame:
+    """Columns network, num_frames, branch, correct, clips, top1, low, high: the accuracy of several networks.
+
+    One row per network and frame count of `clips`; every video is decoded once for all. Networks may be one and the
+    same as trained, recalibrated, interpolated and with private norms.
+    """
+    found = compare_networks(models, clips, progress=progress)
+    tables = {
+        name: accuracy(
+            {"num_frames": t, "branch": found.branches[name][t], "correct": answers.sum(), "clips": len(answers)}
+            for t, answers in right.items()
+        )
+        for name, right in found.right.items()
+    }
+    return pd.concat(tables, names=["network"]).reset_index(level="network").reset_index(drop=True)
+
+
+def costs(model: FrameFlexible, frames: Iterable[int], size: int | None = None) -> pd.DataFrame:
+    """Columns num_frames, branch, params, gmacs, gflops of one clip (1 GFLOP is 2 GMACs; the paper counts GMACs)."""
+    found = {t: cost(model, t, size) for t in frames}
+    return pd.DataFrame(
+        {
+            "num_frames": t,
+            "branch": nearest(t, model.frames),
+            "params": c.params,
+            "gmacs": c.macs / 1e9,
+            "gflops": c.flops / 1e9,
+        }
+        for t, c in found.items()
+    )
+
+
+def budget(
+    model: FrameFlexible,
+    validation: Sequence[Result],
+    test: Sequence[Result],
+    *,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Columns policy, counts, gmacs, num_frames, correct, clips, top1, low, high on `test`, and validation_top1.
+
+    One row per fixed frame count and per adaptive policy on the frontier of `validation`, cheapest first. `counts` are
+    tried in turn, such as "4, 8, 16"; `gmacs` and `num_frames` are means per clip, of all passes made. Both results
+    are those of `evaluate` at the same frame counts, `progress` is that of `ffn.budget.frontier`.
+    """
+    chosen_on, reported_on = recorded(model, validation), recorded(model, test)
+    policies = [Policy((t,)) for t in chosen_on.counts]
+    policies += [o.policy for o in frontier(chosen_on, progress=progress) if o.policy.thresholds]
+    rows = [_outcome_row(outcome(policy, reported_on)) for policy in policies]
+    validated = [outcome(policy, chosen_on) for policy in policies]
+    table = pd.DataFrame(rows).assign(validation_top1=[100 * o.correct / o.clips for o in validated])
+    return table.sort_values("gmacs", ignore_index=True)
+
+
+def _outcome_row(found: Outcome) -> dict[str, Any]:
+    low, high = wilson(found.correct, found.clips)
+    return {
+        "policy": "adaptive" if found.policy.thresholds else "fixed",
+        "counts": ", ".join(map(str, found.policy.counts)),
+        "gmacs": found.macs / 1e9,
+        "num_frames": found.frames,
+        "correct": found.correct,
+        "clips": found.clips,
+        "top1": 100 * found.correct / found.clips,
+        "low": 100 * low,
+        "high": 100 * high,
+    }
+
+
+def training(epochs: Iterable[Epoch]) -> pd.DataFrame:
+    """Columns epoch, num_frames, loss, top1 of the training clips, one row per epoch and stream."""
+    return pd.DataFrame(
+        {"epoch": e.epoch, "num_frames": t, "loss": e.losses[t], "top1": 100 * e.accuracies[t]}
+        for e in epochs
+        for t in e.losses
+    )

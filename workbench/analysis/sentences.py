@@ -1,0 +1,109 @@
+"""Tables in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ffn.layers import nearest
+from workbench.analysis.norms import DIVERGENCES
+
+
+def recovery(table: pd.DataFrame, num_frames: int) -> str:
+    """What recomputed statistics give at a frame count, in a sentence; `table` is that of `curves`."""
+    rows = table[table.num_frames == num_frames].set_index("network")
+    before, after = (rows.loc[name] for name in ("as trained", "recalibrated"))
+    change = after.top1 - before.top1
+    verb = "gives back" if change >= 0 else "takes"
+    return (
+        f"At {_frames(num_frames)} recomputing the statistics {verb} {abs(change):.1f} points: "
+        f"{before.top1:.1f} % as trained, {after.top1:.1f} % recalibrated ({after.low:.1f} to {after.high:.1f})."
+    )
+
+
+def diagnosis(
+    frames: Sequence[int],
+    num_frames: int,
+    accuracies: pd.DataFrame,
+    divergences: pd.DataFrame,
+    others: Mapping[str, pd.DataFrame],
+    policy: str = "nearest",
+) -> str:
+    """In words, what is wrong with a network trained at `frames` at `num_frames`, and what helps.
+
+    `accuracies` and `divergences` are its tables of `accuracy` and `divergence`, `others` the accuracies of other
+    networks on the same data, by name, `policy` what answers counts that were not trained.
+    """
+    top1 = _at(accuracies, num_frames)
+    if top1 is None:
+        return f"At {_frames(num_frames)} the accuracy is not known yet."
+    trained = {t: found for t in frames if (found := _at(accuracies, t)) is not None}
+    reached = {name: found for name, table in others.items() if (found := _at(table, num_frames)) is not None}
+    wrong = (
+        f"At {_frames(num_frames)} this network {_change(num_frames, top1, trained)}{_worst(divergences, num_frames)}."
+    )
+    return f"{wrong} {_help(tuple(frames), num_frames, top1, reached, policy)}"
+
+
+def _change(num_frames: int, top1: float, trained: Mapping[int, float]) -> str:
+    if not trained:
+        return f"reaches {top1:.0f} %"
+    best = max(trained, key=lambda t: trained[t])
+    points = round(trained[best] - top1)
+    if num_frames == best:
+        return f"is at its best trained count, {top1:.0f} %"
+    if points == 0:
+        return f"does as well as at its best trained count ({best})"
+    verb = "loses" if points > 0 else "gains"
+    return f"{verb} {abs(points)} point{'s' if abs(points) != 1 else ''} against its best trained count ({best})"
+
+
+def _worst(divergences: pd.DataFrame, num_frames: int) -> str:
+    rows = divergences[divergences.num_frames == num_frames]
+    if rows.empty:
+        return ""
+    worst = rows.iloc[int(rows.mean_shift.argmax())]
+    return f"; {worst.layer} is {worst.mean_shift:.1f} sigma off"
+
+
+def _help(frames: tuple[int, ...], num_frames: int, top1: float, reached: Mapping[str, float], policy: str) -> str:
+    best = max(reached, key=lambda name: reached[name], default="")
+    better = f"{best} reaches {reached[best]:.0f} % here" if best and reached[best] >= top1 + 1 else ""
+    branch = nearest(num_frames, frames)
+    if num_frames in frames or len(frames) > 1:
+        kind = "It was trained" if len(frames) == 1 else f"Its branch {branch}, trained"
+        where = "at this very count" if num_frames in frames else "at the nearest count"
+        by = "" if policy == "nearest" or num_frames in frames else f" by {policy}"
+        answers = "" if len(frames) == 1 else f", answers{by}"
+        rest = f"; {better}" if better else "; no other network here does better" if best else ""
+        return f"{kind} {where}{answers}{rest}."
+    if best and not better:
+        return "No other network here does better at this count."
+    advice = "A network trained at this frame count, or one FFN with a private branch, helps"
+    return f"{advice}: {better}." if better else f"{advice}."
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'s' if count != 1 else ''}"
+
+
+def _at(accuracies: pd.DataFrame, num_frames: int) -> float | None:
+    found = accuracies.top1[accuracies.num_frames == num_frames]
+    return None if found.empty else float(found.iloc[0])
+
+
+def comparison(recorded: Any, computed: Any, num_frames: int) -> tuple[bool, str]:
+    """Whether results agree at a frame count, and in words how far; both have the tables accuracy and divergence."""
+    was, now = (found.accuracy.set_index("num_frames").loc[num_frames] for found in (recorded, computed))
+    before, after = (
+        found.divergence[found.divergence.num_frames == num_frames].set_index("layer")[list(DIVERGENCES)]
+        for found in (recorded, computed)
+    )
+    gap = float((before - after).abs().max().max())
+    if (was.correct, was.clips) != (now.correct, now.clips):
+        return False, (
+            f"Recorded: {was.correct:.0f} of {was.clips:.0f} clips right; computed here: {now.correct:.0f} of "
+            f"{now.clips:.0f}. The norm statistics differ by {gap:.2g} at most."
+        )
+    same = f"{now.correct:.0f} of {now.clips:.0f} clips right, as recorded"
+    return gap < 1e-3, f"{'Identical' if gap == 0 else 'Verified'}: {same}; norm statistics within {gap:.1g}."

@@ -1,0 +1,69 @@
+"""What figures are made of: colours, axes, legends, and the words for those who cannot see them.
+
+Colours stand for trained frame counts and are told apart by colour-blind readers (Okabe and Ito 2008).
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.colors import qualitative
+
+MEASURES = {
+    "mean_shift": "mean shift (standard deviations)",
+    "log_variance_ratio": "log variance ratio",
+    "symmetric_kl": "symmetric KL (nats)",
+    "wasserstein": "Wasserstein distance (standard deviations)",
+}
+PARAMETERS = {"mean": "running mean", "variance": "running variance", "weight": "weight", "bias": "bias"}
+COLOURS = {1: "#8c8c8c", 2: "#5ec8e5", 4: "#d98c00", 8: "#009e73", 16: "#2f86cf", 32: "#8a5fbf"}
+SEVERAL = ("#d55e00", "#cc79a7", "#a6761d")  # networks with several trained counts, in order of appearance
+WAYS = ("#8c8c8c", "#5ec8e5", "#d98c00", "#2f86cf", "#009e73")  # as trained, and what helps
+RIGHT, WRONG = "#009e73", "#d55e00"
+CHANGES = [[0.0, WRONG], [0.5, "#f2f2f2"], [1.0, "#2f86cf"]]  # fewer, none, more
+CLASSES = (*qualitative.Safe, *qualitative.Dark24)  # of videos, in order of appearance
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+TICKS = [1, 2, 4, 8, 16, 32]
+LEGEND_ABOVE = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}
+LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.24, "x": 0}
+
+
+def frame_colour(num_frames: int) -> str:
+    """The colour of a trained frame count; of the nearest that has one, for the others."""
+    return COLOURS[min(COLOURS, key=lambda known: abs(known / num_frames - 1))]
+
+
+def alt_text(figure: go.Figure) -> str:
+    """What a figure of this module shows, in a sentence or two, for those who cannot see it."""
+    return figure.layout.meta["alt"]
+
+
+def figure_layout(alt: str, **layout: Any) -> dict[str, Any]:
+    margin = {"l": 8, "r": 8, "t": 28, "b": 8}
+    return {"meta": {"alt": alt}, "margin": margin, "legend": LEGEND_BELOW, **layout}
+
+
+def new_figure(alt: str, **layout: Any) -> go.Figure:
+    return go.Figure(layout=figure_layout(alt, **layout))
+
+
+def frames_axis(tables: Iterable[pd.DataFrame]) -> dict[str, Any]:
+    # Always the same span, so that nothing jumps while results come in.
+    longest = max([TICKS[-1], *(int(count) for table in tables for count in table.num_frames)])
+    ticks = [*TICKS, *([longest] if longest > TICKS[-1] else [])]
+    ends = [math.log10(0.92 * ticks[0]), math.log10(1.08 * ticks[-1])]
+    labels = [str(t) for t in ticks]
+    return {
+        "title": {"text": "frames per clip", "standoff": 4},
+        "type": "log",
+        "range": ends,
+        "tickvals": ticks,
+        "ticktext": labels,
+    }
+
+
+def error_bars(table: pd.DataFrame, name: str) -> dict[str, Any]:
+    above, below = table[f"{name}_high"] - table[name], table[name] - table[f"{name}_low"]
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1.2}

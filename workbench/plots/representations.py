@@ -1,0 +1,142 @@
+"""Features as figures."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+from plotly.subplots import make_subplots
+
+from workbench.plots.parts import CLASSES, DASHES, figure_layout, frames_axis, new_figure
+
+
+def similarity_heatmap(table: pd.DataFrame, by: str = "num_frames") -> go.Figure:
+    """CKA of rows of `analysis.similarity`, one per pair of frame counts of a layer, or with `by="layer"` of layers."""
+    others = "other_frames" if by == "num_frames" else "other_layer"
+    grid = table.pivot_table(index=by, columns=others, values="cka", sort=False)
+    figure = new_figure(_similarity_alt(table, by, others), height=140 + 40 * len(grid))
+    figure.add_heatmap(
+        x=[str(name) for name in grid.columns],
+        y=[str(name) for name in grid.index],
+        z=grid.to_numpy(),
+        zmin=0,
+        zmax=1,
+        texttemplate="%{z:.2f}",
+        colorscale="Cividis",
+        colorbar={"title": {"text": "linear CKA (0 to 1)", "side": "right"}},
+        hovertemplate="%{y} and %{x}<br>CKA %{z:.3f}<extra></extra>",
+    )
+    title = "frames per clip" if by == "num_frames" else "layer"
+    figure.update_xaxes(title=title, type="category")
+    return figure.update_yaxes(title=title, type="category", autorange="reversed")
+
+
+def similarity_curves(table: pd.DataFrame, reference: int) -> go.Figure:
+    """CKA of every layer with the same layer at `reference` frames, against frames (table of `analysis.similarity`)."""
+    rows = table[(table.layer == table.other_layer) & (table.other_frames == reference)]
+    figure = new_figure(_similarity_curves_alt(rows, reference), height=420)
+    for (layer, colour), (_, line) in zip(_layer_colours(rows).items(), rows.groupby("order"), strict=True):
+        figure.add_scatter(
+            x=line.num_frames,
+            y=line.cka,
+            name=layer,
+            mode="lines+markers",
+            line_color=colour,
+            hovertemplate=f"{layer}<br>%{{y:.3f}}<extra></extra>",
+        )
+    figure.update_xaxes(frames_axis([rows]))
+    title = f"linear CKA with {reference} frames (0 to 1)"
+    return figure.update_yaxes(title=title, range=[min(0, rows.cka.min()), 1.02])
+
+
+def probe_curves(table: pd.DataFrame, native: int) -> go.Figure:
+    """Top-1 of linear probes against frames, one colour per layer (table of `analysis.probes`).
+
+    Solid: fitted at the count that it is tested at; dashed: fitted at the `native` count.
+    """
+    figure = new_figure(_probes_alt(table, native), height=460)
+    for layer, colour in _layer_colours(table).items():
+        rows = table[table.layer == layer]
+        ways = {"fitted there": rows.trained_at == rows.num_frames, f"fitted at {native}": rows.trained_at == native}
+        for (way, kept), dash in zip(ways.items(), DASHES, strict=False):
+            line = rows[kept]
+            figure.add_scatter(
+                x=line.num_frames,
+                y=line.top1,
+                name=f"{layer}, {way}",
+                legendgroup=layer,
+                mode="lines+markers",
+                line={"color": colour, "dash": dash},
+                hovertemplate=f"{layer}, {way}<br>%{{y:.1f}} %<extra></extra>",
+            )
+    figure.update_xaxes(frames_axis([table]))
+    return figure.update_yaxes(title="top-1 of the probe (%)", range=[0, 100])
+
+
+def embedding(table: pd.DataFrame) -> go.Figure:
+    """Videos in the plane of `analysis.components` or `analysis.maps`, a chart per frame count on the same axes."""
+    counts = sorted(table.num_frames.unique())
+    colours = dict(zip(table["class"].unique(), CLASSES * len(table), strict=False))
+    titles = [f"{count} frame{'s' if count != 1 else ''}" for count in counts]
+    figure = make_subplots(1, len(counts), shared_xaxes="all", shared_yaxes="all", subplot_titles=titles)
+    for column, count in enumerate(counts, start=1):
+        for name, rows in table[table.num_frames == count].groupby("class", sort=False):
+            trace = go.Scatter(x=rows.x, y=rows.y, mode="markers", name=str(name), legendgroup=str(name))
+            trace.update(marker={"color": colours[name], "size": 5, "opacity": 0.75}, showlegend=column == 1)
+            trace.update(customdata=rows[["path"]], hovertemplate=f"{name}<br>%{{customdata[0]}}<extra></extra>")
+            figure.add_trace(trace, row=1, col=column)
+    named = _plane_axes(table)
+    figure.update_xaxes(title=named["x"], showticklabels=False)
+    figure.update_yaxes(title=named["y"], showticklabels=False, col=1)
+    return figure.update_layout(figure_layout(_embedding_alt(table), height=440))
+
+
+def _layer_colours(table: pd.DataFrame) -> dict[str, str]:
+    """Layers in network order, from dark to light."""
+    layers = table.drop_duplicates("order").sort_values("order")
+    shades = [0.9 * order / max(1, table.order.max()) for order in layers.order]
+    return dict(zip(layers.layer, sample_colorscale("Viridis", shades), strict=True))
+
+
+def _plane_axes(table: pd.DataFrame) -> dict[str, str]:
+    if "disparity" in table:
+        return {"x": "t-SNE, aligned", "y": "t-SNE, aligned"}
+    first = table.iloc[0]
+    return {
+        "x": f"component 1 ({first.x_share:.0f} % of the variance)",
+        "y": f"component 2 ({first.y_share:.0f} % of the variance)",
+    }
+
+
+def _similarity_alt(table: pd.DataFrame, by: str, others: str) -> str:
+    least = table.iloc[int(table.cka.argmin())]
+    what = "frame counts" if by == "num_frames" else "layers"
+    return (
+        f"Linear CKA between {table[by].nunique()} and {table[others].nunique()} {what}. "
+        f"Least alike: {least[by]} and {least[others]}, {least.cka:.2f}; median {table.cka.median():.2f}."
+    )
+
+
+def _similarity_curves_alt(rows: pd.DataFrame, reference: int) -> str:
+    least = rows.iloc[int(rows.cka.argmin())]
+    return (
+        f"Linear CKA of {rows.layer.nunique()} layers with themselves at {reference} frames. "
+        f"Least alike: {least.layer} at {least.num_frames} frames, {least.cka:.2f}."
+    )
+
+
+def _probes_alt(table: pd.DataFrame, native: int) -> str:
+    shortest = table[table.num_frames == table.num_frames.min()]
+    last = shortest[shortest.order == shortest.order.max()].set_index("trained_at").top1
+    count = int(table.num_frames.min())
+    return (
+        f"Top-1 of linear probes of {table.layer.nunique()} layers against frames per clip. At {count} frames, in "
+        f"{shortest.layer.iloc[-1]}: {last[count]:.1f} % fitted there, {last[native]:.1f} % fitted at {native}."
+    )
+
+
+def _embedding_alt(table: pd.DataFrame) -> str:
+    what = "t-SNE maps, aligned," if "disparity" in table else "Two principal components"
+    counts = ", ".join(map(str, sorted(table.num_frames.unique())))
+    return (
+        f"{what} of {table['index'].nunique()} videos of {table['class'].nunique()} classes at {counts} frames, "
+        "on the same axes."
+    )

@@ -1,0 +1,177 @@
+"""Answers as figures, video by video."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.plots.parts import (
+    CHANGES,
+    COLOURS,
+    DASHES,
+    LEGEND_ABOVE,
+    RIGHT,
+    SEVERAL,
+    WRONG,
+    error_bars,
+    frames_axis,
+    new_figure,
+)
+
+
+def stability_bars(table: pd.DataFrame) -> go.Figure:
+    """How many videos have their last answer from which frame count on (table of `analysis.stability`)."""
+    counts = table.groupby(["stable_from", "correct"]).size().unstack(fill_value=0)
+    figure = new_figure(_stability_alt(table), height=380, barmode="stack", legend=LEGEND_ABOVE)
+    for correct, colour in ((True, RIGHT), (False, WRONG)):
+        videos = 100 * counts.get(correct, 0 * counts.sum(axis=1)) / len(table)
+        figure.add_bar(
+            x=[str(t) for t in counts.index],
+            y=videos,
+            name=f"{'right' if correct else 'wrong'} in the end",
+            marker_color=colour,
+            hovertemplate="%{y:.1f} % of the videos",
+        )
+    figure.update_xaxes(title="frames per clip from which the answer stays", type="category")
+    return figure.update_yaxes(title="videos (%)")
+
+
+def flip_bars(table: pd.DataFrame) -> go.Figure:
+    """Answers gained (up) and lost (down) at every frame count (table of `analysis.flip_counts`)."""
+    figure = new_figure(_flips_alt(table), height=380, barmode="relative", legend=LEGEND_ABOVE)
+    for name, videos, colour in (("wrong to right", table.gained, RIGHT), ("right to wrong", -table.lost, WRONG)):
+        figure.add_bar(
+            x=[str(t) for t in table.num_frames],
+            y=videos,
+            name=name,
+            marker_color=colour,
+            customdata=videos.abs(),
+            hovertemplate="%{customdata} videos",
+        )
+    figure.update_xaxes(title="frames per clip", type="category")
+    return figure.update_yaxes(title=f"videos that flip against {table.reference.iloc[0]} frames")
+
+
+def confusion_heatmap(table: pd.DataFrame) -> go.Figure:
+    """Answers by class (table of `analysis.confusion`), or what changes (of `analysis.confusion_difference`)."""
+    value = "difference" if "difference" in table else "clips"
+    grid = table.pivot_table(index="class", columns="predicted", values=value, sort=False)
+    end = max(1, int(table[value].abs().max()))
+    span = {"zmin": -end, "zmax": end, "colorscale": CHANGES} if value == "difference" else {"colorscale": "Cividis"}
+    figure = new_figure(_confusion_alt(table, value), height=180 + 22 * len(grid))
+    figure.add_heatmap(
+        x=list(grid.columns),
+        y=list(grid.index),
+        z=grid.to_numpy(),
+        **span,
+        colorbar={"title": {"text": "videos" if value == "clips" else "videos more", "side": "right"}},
+        hovertemplate="class %{y}<br>answer %{x}<br>%{z} videos<extra></extra>",
+    )
+    figure.update_xaxes(title="answer", type="category", tickangle=-45)
+    return figure.update_yaxes(title="class", type="category", autorange="reversed")
+
+
+def class_deviation_bars(table: pd.DataFrame, num_frames: int) -> go.Figure:
+    """Points of top-1 that each class gains or loses at a frame count (table of `analysis.class_accuracy`)."""
+    rows = table[table.num_frames == num_frames].sort_values("deviation")
+    figure = new_figure(_class_deviation_alt(rows, num_frames), height=400)
+    figure.add_bar(
+        x=rows["class"],
+        y=rows.deviation,
+        marker_color=[WRONG if points < 0 else RIGHT for points in rows.deviation],
+        customdata=rows[["top1", "clips"]],
+        hovertemplate="%{x}<br>%{y:+.1f} points, to %{customdata[0]:.1f} % of %{customdata[1]} videos<extra></extra>",
+    )
+    figure.update_xaxes(type="category", tickangle=-45)
+    return figure.update_yaxes(title=f"top-1 at {num_frames} frames against the reference (points)")
+
+
+def reliability_diagram(table: pd.DataFrame) -> go.Figure:
+    """Accuracy against confidence in bins, with 95 % intervals (table of `analysis.reliability`)."""
+    figure = new_figure(_reliability_alt(table), height=420, showlegend=False)
+    ideal = {"x": [0, 100], "y": [0, 100], "mode": "lines", "line": {"color": "#808a96", "dash": "dash"}}
+    figure.add_scatter(**ideal, hoverinfo="skip")
+    figure.add_bar(
+        x=(table.above + table.up_to) / 2,
+        y=table.top1,
+        width=table.up_to - table.above,
+        marker={"color": COLOURS[16], "opacity": 0.75},
+        error_y=error_bars(table.rename(columns={"low": "top1_low", "high": "top1_high"}), "top1"),
+        customdata=table[["clips", "confidence"]],
+        hovertemplate="%{customdata[0]} videos, confidence %{customdata[1]:.1f} %<br>right: %{y:.1f} %<extra></extra>",
+    )
+    figure.update_xaxes(title="confidence (%)", range=[0, 100])
+    return figure.update_yaxes(title="top-1 (%)", range=[0, 100])
+
+
+def calibration_curves(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
+    """Expected calibration error against frames, one curve per network (tables of `analysis.calibration`)."""
+    figure = new_figure(_calibration_alt(tables), height=400, hovermode="x unified")
+    colours = ("#2f86cf", *SEVERAL) * len(tables)
+    for place, ((name, table), colour) in enumerate(zip(tables.items(), colours, strict=False)):
+        figure.add_scatter(
+            x=table.num_frames,
+            y=table.ece,
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "dash": DASHES[place % len(DASHES)]},
+            hovertemplate="%{y:.1f} %",
+        )
+    figure.update_xaxes(frames_axis(tables.values()))
+    return figure.update_yaxes(title="expected calibration error (%)", rangemode="tozero")
+
+
+def _stability_alt(table: pd.DataFrame) -> str:
+    first, last = table.stable_from.min(), table.stable_from.max()
+    early, late = (100 * (table.stable_from == t).mean() for t in (first, last))
+    return (
+        f"From which frame count the answer to {len(table)} videos stays: {early:.0f} % from {first}, "
+        f"{late:.0f} % only at {last}; {100 * table.correct.mean():.0f} % are right in the end."
+    )
+
+
+def _flips_alt(table: pd.DataFrame) -> str:
+    worst = table.iloc[int(table.lost.argmax())]
+    return (
+        f"Answers that flip against {worst.reference} frames. Most turn wrong at {worst.num_frames} frames: "
+        f"{worst.lost} videos, while {worst.gained} turn right."
+    )
+
+
+def _confusion_alt(table: pd.DataFrame, value: str) -> str:
+    off = table[table["class"] != table.predicted]
+    most = off.iloc[int(off[value].argmax())]
+    if value == "clips":
+        right = table[table["class"] == table.predicted].clips.sum()
+        return (
+            f"{right} of {table.clips.sum()} videos are answered rightly. "
+            f"Most often confused: {most['class']} answered {most.predicted}, {most.clips} videos."
+        )
+    grown = f"{most['class']} answered {most.predicted}, {most.difference:+d} videos"
+    return f"Changes of answers by class. What grows most: {grown}."
+
+
+def _class_deviation_alt(rows: pd.DataFrame, num_frames: int) -> str:
+    low, high = rows.iloc[0], rows.iloc[-1]
+    return (
+        f"Change of top-1 at {num_frames} frames by class, from {low.deviation:+.1f} points ({low['class']}) "
+        f"to {high.deviation:+.1f} ({high['class']})."
+    )
+
+
+def _reliability_alt(table: pd.DataFrame) -> str:
+    clips = table.clips.sum()
+    confidence = (table.confidence * table.clips).sum() / clips
+    return (
+        f"Accuracy against confidence of {clips} answers: confidence {confidence:.1f} % in the mean, "
+        f"{100 * table.correct.sum() / clips:.1f} % right."
+    )
+
+
+def _calibration_alt(tables: Mapping[str, pd.DataFrame]) -> str:
+    worst = {name: table.iloc[int(table.ece.argmax())] for name, table in tables.items()}
+    ranges = [
+        f"{name} from {tables[name].ece.min():.1f} % to {row.ece:.1f} %, at {row.num_frames:.0f} frames"
+        for name, row in worst.items()
+    ]
+    return f"Expected calibration error against frames per clip. {'; '.join(ranges)}."
