@@ -214,7 +214,7 @@ def _recorded(title: str, path: str, *stamps: tuple[int, int]) -> tuple[str, Rec
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
     counts = {name: int(row[name]) for name in ("num_frames", "branch")}
-    return {**row, **counts, **{name: float(row[name]) for name in analysis.DIVERGENCES if name in row}}
+    return {**row, **counts, **{name: float(row[name]) for name in analysis.DIVERGENCES}}
 
 
 # --- Background work -------------------------------------------------------------------------------------------
