@@ -32,11 +32,9 @@ def tile(label: str, value: str, note: str) -> None:
 
 
 def choose_measure(key: str) -> str:
-    names = {label.split(" (")[0]: name for name, label in plots.MEASURES.items()}
-    choice = st.segmented_control(
-        "Measure", list(names), default=next(iter(names)), key=key, required=True, label_visibility="collapsed"
+    return st.selectbox(
+        "Measure", list(plots.MEASURES), format_func=plots.MEASURES.__getitem__, key=key, label_visibility="collapsed"
     )
-    return names[choice or next(iter(names))]
 
 
 def draw(figure: Any, key: str) -> None:
