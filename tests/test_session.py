@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import streamlit as st
 
+import ffn
 from ffn import bundled
 from ffn.card import CheckpointError
 from ffn.data import DataError, clips_for
@@ -80,6 +81,19 @@ def test_a_damaged_result_on_disk_counts_as_missing(tmp_path):
 def test_nothing_partial_is_left_on_disk(tmp_path):
     records.write_record(tmp_path, records.as_record(result(4)))
     assert [path.name for path in tmp_path.iterdir()] == ["4.json"]
+
+
+def test_layer_norms_are_compared_with_their_trained_count(tmp_path, folder):
+    size = {"img_size": 32, "depth": 2, "embed_dim": 24, "num_heads": 2}
+    network = ffn.create_model("vit_tiny_patch16_224", (4,), num_classes=2, **size).eval()
+    ffn.save(network, tmp_path / "vit.safetensors", {"classes": ["a", "b"], "input_size": 32, "resize": 36})
+    sweep = session.sweep(session.open_path(tmp_path / "vit.safetensors"), folder)
+    sweep.want(2)
+    finished(sweep)
+    assert list(sweep.records) == [2, *(t for t in background.GRID if t != 2)]
+    shifts = sweep.tables().divergence
+    assert (shifts[shifts.num_frames == 2].mean_shift > 0).any()
+    assert (shifts[shifts.num_frames == 4].mean_shift == 0).all()
 
 
 def test_two_viewers_share_one_computation(tmp_path):

@@ -12,7 +12,7 @@ from workbench import plots, session
 from workbench.background import Sweep, Task
 from workbench.session import Known, Selection
 
-STATELESS = "No norm of this network keeps running statistics, so there is nothing to compare."
+STATELESS = "No norm of this network keeps statistics, so there is nothing to compare."
 
 
 def page(show: Callable[[Selection], None]) -> None:

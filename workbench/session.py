@@ -25,6 +25,7 @@ from ffn.files import cache_folder, file_hash, read_csv
 from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
 from ffn.policies import any_frame
+from ffn.statistics import norm_layers
 from workbench import analysis, experiments
 from workbench.background import Job, Profile, Sweep, Task
 from workbench.records import EMPTY, Tables, results_folder
@@ -282,9 +283,17 @@ def _evaluator(
         if policy == "recalibrate":
             calibration = clips_for(checkpoint.card, _unlabelled(source, embedded, progress), frames)
         answering = any_frame(network, frames, policy, calibration, limit=experiments.CALIBRATION, progress=progress)
-        return evaluate(answering, clips_for(checkpoint.card, source, frames), progress=progress)
+        counts = sorted({*frames, *_references(answering, frames)})
+        results = evaluate(answering, clips_for(checkpoint.card, source, counts), progress=progress)
+        return [result for result in results if result.num_frames in frames]
 
     return evaluate_at
+
+
+def _references(network: FrameFlexible, frames: Sequence[int]) -> set[int]:
+    """The counts at which norms that keep no statistics, such as LayerNorm, are compared with those at `frames`."""
+    norms = norm_layers(network.at(network.frames[0], network.frames[0])).values()
+    return {network.route(t) for t in frames if any(getattr(n, "running_mean", None) is None for n in norms)}
 
 
 def _unlabelled(source: Path, embedded: bool, progress: Progress) -> Path:
