@@ -3,7 +3,7 @@
 Shapes: N videos.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -12,10 +12,9 @@ import numpy as np
 from ffn.data import Clips
 from ffn.model import FrameFlexible
 from ffn.pairing import Estimate, bootstrap, compare_networks, estimate
+from ffn.progress import Progress
 from ffn.statistics import norm_layers
 from ffn.transplantation import gives, select, transplant
-
-Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)

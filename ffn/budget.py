@@ -20,9 +20,10 @@ from torch import Tensor
 
 from ffn.checkpoint import preprocessing
 from ffn.costs import cost
-from ffn.evaluation import Progress, Result
+from ffn.evaluation import Result
 from ffn.layers import check_frames
 from ffn.model import FrameFlexible
+from ffn.progress import Progress
 from ffn.sampling import segment_indices
 from ffn.video import open_video
 

@@ -1,6 +1,6 @@
 """The bundled networks, trained anew by `ffn reproduce demo`, and what is recorded of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,12 @@ from ffn.data import Clips, clips_for
 from ffn.evaluation import evaluate
 from ffn.files import file_hash, read_csv, write_csv
 from ffn.model import FrameFlexible, create_model
+from ffn.progress import Report
 from ffn.training import Training, train
 from ffn.transforms import Preprocessing
 
 DEMO = Path(__file__).resolve().parent.parent / "workbench" / "demo"
 GRID = tuple(range(1, 33))  # every frame count of the dashboard's slider
-
-Report = Callable[[str, int, int], object]  # what is being done, steps done, steps in all
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Whether data can be trained on: what is broken in it, found before training finds it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import listdir
 from pathlib import Path
@@ -10,9 +10,9 @@ import numpy as np
 
 from ffn.lists import DataError, Record, read_list
 from ffn.processes import FEW, processes
+from ffn.progress import Progress
 from ffn.video import UnreadableVideoError, count_frames, open_video, template_of
 
-Progress = Callable[[int, int], object]
 SAMPLE = 1000  # videos that are decoded unless told otherwise
 FRAMES = 64  # of one video that are decoded: all, or as many spread evenly from the first to the last
 

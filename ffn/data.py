@@ -19,7 +19,8 @@ from ffn.checkpoint import preprocessing as of_card
 from ffn.lists import DataError, read_list
 from ffn.mirroring import mirrored_classes
 from ffn.order import InOrder, Shuffled
-from ffn.pixels import SMALL, Pixels, Progress, estimate, remembered
+from ffn.pixels import SMALL, Pixels, estimate, remembered
+from ffn.progress import Progress
 from ffn.sampling import stream_indices
 from ffn.transforms import Augmentation, Preprocessing
 from ffn.video import UnreadableVideoError, open_video

@@ -3,7 +3,6 @@
 Shapes: N videos, K classes.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from math import sqrt
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,11 @@ from ffn.divergence import Divergence, Gaussian, divergences
 from ffn.model import FrameFlexible
 from ffn.order import InOrder
 from ffn.policies import any_frame
+from ffn.progress import Progress
 from ffn.statistics import Moments, measured, running_statistics
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ffn.data import Clips
-from ffn.evaluation import Progress
 from ffn.model import FrameFlexible
 from ffn.order import InOrder
+from ffn.progress import Progress
 from ffn.statistics import stage_of
 from ffn.surgery import blocks, swapped
 

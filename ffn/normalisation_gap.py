@@ -5,7 +5,7 @@ statistics recomputed at T, and not a weight changed; a frame-flexible network, 
 network trained at T alone, which sets the gap.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,12 @@ from ffn.files import write_csv
 from ffn.gap import share_explained
 from ffn.model import FrameFlexible
 from ffn.pairing import compare_networks
+from ffn.progress import Report
 from ffn.recalibration import recalibrate
 from ffn.results import HERE
 
 GAPS = HERE / "normalisation.csv"
 COUNTS = (4, 8, 16)
-
-Report = Callable[[str, int, int], object]  # what is being done, steps done, steps in all
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Shapes: N videos, K networks, D draws of the bootstrap.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,7 @@ from torch.utils.data import DataLoader
 from ffn.data import Batch, Clips
 from ffn.model import FrameFlexible
 from ffn.order import InOrder
-
-Progress = Callable[[int, int], object]
+from ffn.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import numpy as np
 from ffn.files import cache_folder, replacing
 from ffn.lists import Record
 from ffn.processes import processes
+from ffn.progress import Progress
 from ffn.transforms import Preprocessing
 from ffn.video import UnreadableVideoError, open_video
 
@@ -29,7 +30,6 @@ try:
 except ImportError:  # no such locks on Windows: who starts at once builds at once, and the last file stays
     fcntl = None  # type: ignore[assignment]
 
-Progress = Callable[[int, int], object]
 R = TypeVar("R")
 Shape = tuple[int, int, int, int]  # T, 3, h, w
 FEW = 256  # videos are decoded here sooner than by processes that have yet to import torch

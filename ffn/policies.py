@@ -7,7 +7,8 @@ from ffn.branches import record, synthesise
 from ffn.data import Clips
 from ffn.interpolation import interpolate
 from ffn.model import FrameFlexible
-from ffn.recalibration import Progress, recalibrate
+from ffn.progress import Progress
+from ffn.recalibration import recalibrate
 
 POLICIES = ("nearest", "interpolate", "recalibrate", "synthesise")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ffn.evaluation import Progress
 from ffn.features import Features
+from ffn.progress import Progress
 
 PENALTIES = np.logspace(-1, 5, 7)
 

@@ -3,7 +3,7 @@
 Shapes: B clips, T frames, N images, C channels, H height, W width.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from functools import reduce
 from math import ceil
@@ -18,10 +18,9 @@ from ffn.branches import record, with_branch
 from ffn.data import Clips
 from ffn.layers import check_frames
 from ffn.model import FrameFlexible
+from ffn.progress import Progress
 from ffn.statistics import Moments
 from ffn.surgery import norms, swapped
-
-Progress = Callable[[int, int], object]
 
 
 def recalibrate(

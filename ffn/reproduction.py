@@ -5,7 +5,7 @@ processes as there are cores or GPUs share the work, and a killed one is taken u
 seen once by each network, when it is trained.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,13 +22,13 @@ from ffn.costs import parameters
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.files import cache_folder, replacing, write_csv
+from ffn.progress import Report
 from ffn.provenance import commit, machine
 from ffn.results import COLUMNS, RESULTS, TABLES, read
 from ffn.runs import run
 from ffn.tables import SEEDS, Entry, entries, members, origin, pretraining, recipe, recipe_of, tested
 
 ROOT = Path(__file__).resolve().parent.parent
-Report = Callable[[str, int, int], object]
 Row = dict[str, Any]
 
 

@@ -26,13 +26,13 @@ from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.files import replacing, write_csv
 from ffn.lists import DataError
+from ffn.progress import Report
 from ffn.run_folder import STATE, RunError, check_folder, settled
 from ffn.training import Epoch, Trainer
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Report = Callable[[str, int, int], object]  # what is being done, clips done, clips in all
 Row = dict[str, Any]
 
 

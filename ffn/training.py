@@ -1,7 +1,7 @@
 """Training: a flat frozen config, and a loop that can be stopped after any step and taken up again."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields
 from itertools import chain
@@ -23,12 +23,12 @@ from ffn.mixing import mix
 from ffn.model import FrameFlexible
 from ffn.optimisation import OPTIMISERS, SCHEDULES, optimiser, schedule
 from ffn.order import Shuffled, steps_per_epoch
+from ffn.progress import Progress
 from ffn.synchrony import SynchronisedNorms
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Progress = Callable[[int, int], object]
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ffn.costs import Cost, cost, latency
-from ffn.evaluation import Progress, Result
+from ffn.evaluation import Result
 from ffn.model import FrameFlexible
+from ffn.progress import Progress
 from workbench.records import Tables, as_record, as_tables, read_records, write_record
 
 GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)  # measured by itself for checkpoints without recorded results

@@ -10,13 +10,12 @@ from ffn.card import Card
 from ffn.data import clips_for
 from ffn.model import FrameFlexible
 from ffn.policies import any_frame
+from ffn.progress import Report
 from ffn.recalibration import recalibrate
 from workbench import analysis
 
 COUNTS = (2, 4, 8, 16)  # tested beside the chosen count and those of the network
 CALIBRATION = 512  # clips at most from which statistics are recomputed
-
-Stage = Callable[[str, int, int], object]  # what is being done, videos done, videos in all
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def counts(frames: tuple[int, ...], num_frames: int) -> tuple[int, ...]:
 
 
 def recalibration(
-    model: FrameFlexible, card: Card, calibration: str, test: str, num_frames: int, *, stage: Stage
+    model: FrameFlexible, card: Card, calibration: str, test: str, num_frames: int, *, stage: Report
 ) -> Experiment:
     """Accuracy with statistics recomputed at every count, and by which layers' statistics it comes at `num_frames`.
 

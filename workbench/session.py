@@ -20,11 +20,12 @@ from ffn.bundled import DEMO, RECIPES
 from ffn.card import Card, CheckpointError, read_card
 from ffn.checkpoint import load, save
 from ffn.data import DataError, clips_for
-from ffn.evaluation import Progress, Result, evaluate
+from ffn.evaluation import Result, evaluate
 from ffn.files import cache_folder, file_hash, read_csv
 from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
 from ffn.policies import any_frame
+from ffn.progress import Progress, Report
 from ffn.statistics import norm_layers
 from workbench import analysis, experiments
 from workbench.background import Job, Profile, Sweep, Task
@@ -309,7 +310,7 @@ def experiment(chosen: Selection, source: Path) -> Job:
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _experiment(digest: str, data: str, num_frames: int, _chosen: Selection, _source: Path) -> Job:
-    def work(stage: experiments.Stage) -> experiments.Experiment:
+    def work(stage: Report) -> experiments.Experiment:
         calibration = _unlabelled(_source, _chosen.data is None, partial(stage, "Rendering videos"))
         card = _chosen.checkpoint.card
         network = model(_chosen.checkpoint)

@@ -8,10 +8,11 @@ import pandas as pd
 from ffn.budget import Outcome, Policy, frontier, outcome, recorded
 from ffn.costs import cost
 from ffn.data import Clips
-from ffn.evaluation import Progress, Result, evaluate, wilson
+from ffn.evaluation import Result, evaluate, wilson
 from ffn.layers import nearest
 from ffn.model import FrameFlexible
 from ffn.pairing import compare_networks
+from ffn.progress import Progress
 from ffn.training import Epoch
 from workbench.analysis.norms import divergence
 
