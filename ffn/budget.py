@@ -78,7 +78,7 @@ def recorded(model: FrameFlexible, results: Sequence[Result]) -> Recorded:
     return Recorded(
         counts=tuple(result.num_frames for result in results),
         macs=tuple(cost(model, result.num_frames).macs for result in results),
-        probabilities=np.stack([_probabilities(torch.from_numpy(result.logits)).numpy() for result in results]),
+        probabilities=np.stack([result.probabilities for result in results]),
         labels=results[0].labels,
     )
 
@@ -236,7 +236,7 @@ class AdaptiveClassifier:
         needed = (*self.policy.thresholds, -inf)
         total = np.zeros(())
         for passes, (count, threshold) in enumerate(zip(self.policy.counts, needed, strict=True), start=1):
-            total = total + _probabilities(self.model(frames.clip(count)))[0].numpy()
+            total = total + self.model(frames.clip(count))[0].float().cpu().double().softmax(-1).numpy()
             if (total / passes).max() >= threshold:
                 break
         made = self.policy.counts[:passes]
@@ -260,7 +260,3 @@ class _Frames:
             self.images.update(zip(missing, images, strict=True))
         clip = torch.stack([self.images[index] for index in indices])
         return self.preprocessing.normalise(clip.to(self.device)).unsqueeze(0)
-
-
-def _probabilities(logits: Tensor) -> Tensor:
-    return logits.float().cpu().double().softmax(-1)

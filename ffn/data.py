@@ -4,7 +4,7 @@ Shapes: B clips, T frames, U distinct frames of a video, H height, W width.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -183,6 +183,17 @@ class Clips(Dataset[Sample | Unreadable]):
         samples = [item for item in items if isinstance(item, Sample)]
         unreadable = [item for item in items if isinstance(item, Unreadable)]
         return Batch(samples, unreadable, self.frames, self.preprocessing)
+
+    def batches(
+        self, order: Iterable[list[int]], *, workers: int = 0, progress: Progress | None = None
+    ) -> Iterator[Batch]:
+        """The videos at the positions of `order`, each decoded once; every batch is reported when it has been used."""
+        total, done = sum(map(len, order)), 0
+        for batch in DataLoader(self, batch_sampler=order, num_workers=workers, collate_fn=self.collate):
+            yield batch
+            done += len(batch) + len(batch.unreadable)
+            if progress:
+                progress(done, total)
 
     def loader(self, batch_size: int, *, shuffle: bool = False, workers: int = 0, **kwargs: Any) -> DataLoader:
         """Batches of these clips; with `shuffle` in an order drawn from seed and epoch, the last small one dropped."""

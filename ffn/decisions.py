@@ -43,7 +43,7 @@ class Decisions:
         labels = np.stack([result.labels[place] for result, place in zip(ordered, places, strict=True)])
         if (labels != labels[0]).any():
             raise ValueError("the results are of different data: a video has two labels")
-        probabilities = [_softmax(result.logits[place]) for result, place in zip(ordered, places, strict=True)]
+        probabilities = [result.probabilities[place] for result, place in zip(ordered, places, strict=True)]
         return cls(
             frames=frames,
             indices=indices,
@@ -72,11 +72,6 @@ class Decisions:
     def changes(self) -> np.ndarray:
         """How often (N,) the answer changes from one frame count to the next."""
         return (self.predictions[1:] != self.predictions[:-1]).sum(0)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
 
 
 @dataclass(frozen=True)

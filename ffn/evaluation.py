@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from ffn.data import Batch, Clips
 from ffn.distribution import Processes
@@ -47,6 +46,11 @@ class Result:
             {"num_frames": self.num_frames, "branch": self.branch, "layer": layer, **asdict(found)}
             for layer, found in self.divergences.items()
         ]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """What the network gives each class (N, K), float64."""
+        return torch.from_numpy(self.logits).double().softmax(-1).numpy()
 
     @property
     def clips(self) -> int:
@@ -105,12 +109,10 @@ def evaluate(
     runs = [_Run(model, t) for t in clips.frames]
     seen = _Seen({run.num_frames: run.moments for run in runs})
     order = InOrder(len(clips), batch_size, part=processes.part)
-    for batch in DataLoader(clips, batch_sampler=order, num_workers=workers, collate_fn=clips.collate):
+    for batch in clips.batches(order, workers=workers, progress=progress):
         for run in runs if len(batch) else ():
             seen.logits[run.num_frames].append(run(batch, device))
         seen.add(batch)
-        if progress:
-            progress(len(seen.indices) + len(seen.unreadable), len(order.indices))
     whole, *others = processes.each(seen)
     for other in others:
         whole.merge(other)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ffn.data import Clips
 from ffn.model import FrameFlexible
@@ -99,17 +98,13 @@ def extract_features(
     names = tuple(layers or feature_layers(model))
     device = next(model.parameters()).device
     tapped = {t: _Tapped(model, t, names) for t in clips.frames}
-    order = _order(len(clips), videos, batch_size)
-    total = sum(map(len, order))
     seen = _Seen()
-    for batch in DataLoader(clips, batch_sampler=order, num_workers=workers, collate_fn=clips.collate):
+    for batch in clips.batches(_order(len(clips), videos, batch_size), workers=workers, progress=progress):
         for t, network in tapped.items() if len(batch) else ():
             seen.add(t, network(batch.stream(t, device)))
         seen.indices += batch.indices
         seen.labels += batch.labels.tolist()
         seen.unreadable += [item.reason for item in batch.unreadable]
-        if progress:
-            progress(len(seen.indices) + len(seen.unreadable), total)
     return seen.features(names, clips.frames)
 
 

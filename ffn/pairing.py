@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from ffn.data import Batch, Clips
 from ffn.model import FrameFlexible
@@ -49,15 +48,12 @@ def compare_networks(
     right: dict[str, dict[int, list[np.ndarray]]] = {name: {t: [] for t in clips.frames} for name in models}
     indices: list[int] = []
     unreadable: list[str] = []
-    order = InOrder(len(clips), batch_size)
-    for batch in DataLoader(clips, batch_sampler=order, num_workers=workers, collate_fn=clips.collate):
+    for batch in clips.batches(InOrder(len(clips), batch_size), workers=workers, progress=progress):
         for t in clips.frames if len(batch) else ():
             for name, answers in _answers(models, batch, t, device).items():
                 right[name][t].append(answers)
         indices += batch.indices
         unreadable += [item.reason for item in batch.unreadable]
-        if progress:
-            progress(len(indices) + len(unreadable), len(clips))
     return Comparison(
         indices=np.array(indices, int),
         right={

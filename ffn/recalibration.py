@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ffn.branches import record, with_branch
 from ffn.data import Clips
 from ffn.layers import check_frames
 from ffn.model import FrameFlexible
 from ffn.progress import Progress
-from ffn.statistics import Moments
-from ffn.surgery import norms, swapped
+from ffn.statistics import Moments, batch_norms
+from ffn.surgery import swapped
 
 
 def recalibrate(
@@ -73,7 +72,7 @@ def recalibrate(
 def _check(model: FrameFlexible, clips: Clips, counts: Sequence[int]) -> None:
     if missing := sorted(set(counts) - set(clips.frames)):
         raise ValueError(f"the clips have {clips.frames} frames, not {missing[0]}; sample them at what is calibrated")
-    branches = [_batch_norms(model.at(branch, branch)) for branch in model.frames]
+    branches = [[norm for _, norm in batch_norms(model.at(branch, branch))] for branch in model.frames]
     if not branches[0]:
         raise ValueError(
             f"the norms of {model.config['architecture']} keep no running statistics, so there is nothing to "
@@ -85,11 +84,6 @@ def _check(model: FrameFlexible, clips: Clips, counts: Sequence[int]) -> None:
             f"the branches {model.frames} share their norms, so none can have statistics of its own; "
             "calibrate a count between them, which makes the norms private"
         )
-
-
-def _batch_norms(network: nn.Module) -> list[Any]:
-    """The norms that keep running statistics."""
-    return [norm for _, norm in norms(network) if getattr(norm, "running_mean", None) is not None]
 
 
 def _batches(videos: int, batch_size: int, limit: int | None) -> list[list[int]]:
@@ -112,21 +106,19 @@ def _collect(
     """How many clips there were, and by norm the moments of what it saw when each network got them at its own count."""
     found: dict[Any, Moments] = {}
     views = {t: _by_batch(network, found) for t, network in networks.items()}
-    used = done = 0
-    for batch in DataLoader(clips, batch_sampler=batches, num_workers=workers, collate_fn=clips.collate):
+    used = 0
+    for batch in clips.batches(batches, workers=workers, progress=progress):
         for t, view in views.items() if len(batch) else ():
             view(batch.stream(t, next(view.parameters()).device))
-        used, done = used + len(batch), done + len(batch) + len(batch.unreadable)
-        if progress:
-            progress(done, sum(map(len, batches)))
+        used += len(batch)
     if not used:
-        raise ValueError(f"none of the {done} videos of {clips.source} that were tried can be read")
+        raise ValueError(f"none of the {sum(map(len, batches))} videos of {clips.source} that were tried can be read")
     return used, found
 
 
 def _by_batch(network: nn.Module, found: dict[Any, Moments]) -> nn.Module:
     """A view of an ordinary network whose norms go by the batch, as in training, and note in `found` what they see."""
-    own = {norm: Moments() for norm in _batch_norms(network)}
+    own = {norm: Moments() for _, norm in batch_norms(network)}
     found |= own
     wrapped = {norm: _ByBatch(norm, moments) for norm, moments in own.items()}
     return swapped(network, lambda module: wrapped.pop(module, None))

@@ -26,7 +26,7 @@ from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
 from ffn.policies import any_frame
 from ffn.progress import Progress, Report
-from ffn.statistics import norm_layers
+from ffn.statistics import batch_norms, norm_layers
 from workbench import analysis, experiments
 from workbench.background import Job, Profile, Sweep, Task
 from workbench.records import EMPTY, Tables, results_folder
@@ -293,8 +293,8 @@ def _evaluator(
 
 def _references(network: FrameFlexible, frames: Sequence[int]) -> set[int]:
     """The counts at which norms that keep no statistics, such as LayerNorm, are compared with those at `frames`."""
-    norms = norm_layers(network.at(network.frames[0], network.frames[0])).values()
-    return {network.route(t) for t in frames if any(getattr(n, "running_mean", None) is None for n in norms)}
+    plain = network.at(network.frames[0], network.frames[0])
+    return {network.route(t) for t in frames} if len(batch_norms(plain)) < len(norm_layers(plain)) else set()
 
 
 def _unlabelled(source: Path, embedded: bool, progress: Progress) -> Path:

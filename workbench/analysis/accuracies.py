@@ -89,12 +89,11 @@ def budget(
     policies += [o.policy for o in frontier(chosen_on, progress=progress) if o.policy.thresholds]
     rows = [_outcome_row(outcome(policy, reported_on)) for policy in policies]
     validated = [outcome(policy, chosen_on) for policy in policies]
-    table = pd.DataFrame(rows).assign(validation_top1=[100 * o.correct / o.clips for o in validated])
+    table = with_intervals(pd.DataFrame(rows)).assign(validation_top1=[100 * o.correct / o.clips for o in validated])
     return table.sort_values("gmacs", ignore_index=True)
 
 
 def _outcome_row(found: Outcome) -> dict[str, Any]:
-    low, high = wilson(found.correct, found.clips)
     return {
         "policy": "adaptive" if found.policy.thresholds else "fixed",
         "counts": ", ".join(map(str, found.policy.counts)),
@@ -102,9 +101,6 @@ def _outcome_row(found: Outcome) -> dict[str, Any]:
         "num_frames": found.frames,
         "correct": found.correct,
         "clips": found.clips,
-        "top1": 100 * found.correct / found.clips,
-        "low": 100 * low,
-        "high": 100 * high,
     }
 
 
