@@ -73,9 +73,7 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
     evaluate.add_argument("--checkpoint", type=Path, required=True)
     evaluate.add_argument("--data", type=Path, required=True, help="a folder of class/*.mp4, or a manifest CSV")
     evaluate.add_argument("--frames", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32], metavar="T")
-    evaluate.add_argument("--batch-size", type=int, default=32)
-    evaluate.add_argument("--workers", type=int, default=0, help="processes that decode")
-    evaluate.add_argument("--device", default="cpu")
+    _add_evaluation(evaluate)
     evaluate.add_argument(
         "--policy", choices=POLICIES, nargs="+", default=["nearest"], help="who answers at counts that have no branch"
     )
@@ -90,9 +88,7 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
     calibrate.add_argument("--policy", choices=POLICIES[1:], required=True)
     calibrate.add_argument("--data", dest="calibration", type=Path, help="the videos to recalibrate from")
     calibrate.add_argument("--clips", type=int, metavar="N", help="how many of them (default: all)")
-    calibrate.add_argument("--batch-size", type=int, default=32)
-    calibrate.add_argument("--workers", type=int, default=0, help="processes that decode")
-    calibrate.add_argument("--device", default="cpu")
+    _add_evaluation(calibrate)
     calibrate.add_argument("-o", "--output", type=Path, required=True)
     calibrate.set_defaults(command=_calibrate)
 
@@ -106,9 +102,7 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
     budget.add_argument("--data", type=Path, required=True, help="the videos to report on")
     budget.add_argument("--frames", type=int, nargs="+", metavar="T", help="counts to try (default: the branches)")
     budget.add_argument("--share", type=float, default=0.5, help="of the MACs of the largest count (default: 0.5)")
-    budget.add_argument("--batch-size", type=int, default=32)
-    budget.add_argument("--workers", type=int, default=0, help="processes that decode")
-    budget.add_argument("--device", default="cpu")
+    _add_evaluation(budget)
     budget.add_argument("--csv", type=Path, help="write every best policy, at any budget, to this file")
     budget.set_defaults(command=_budget)
 
@@ -141,6 +135,13 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
     reproduce.add_argument("--show", action="store_true", help="print what is there, train nothing")
     reproduce.set_defaults(command=_reproduce)
     return parser
+
+
+def _add_evaluation(parser: argparse.ArgumentParser) -> None:
+    """How videos go through a network."""
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--workers", type=int, default=0, help="processes that decode")
+    parser.add_argument("--device", default="cpu")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -365,14 +366,11 @@ def _evaluated(
 
 def _accuracy_row(model: "FrameFlexible", result: "Result") -> dict[str, str]:
     from ffn.costs import cost
-    from ffn.evaluation import wilson
 
-    low, high = (100 * bound for bound in wilson(result.correct, result.clips))
     return {
         "frames": str(result.num_frames),
         "branch": str(result.branch),
-        "top-1 %": f"{100 * result.correct / result.clips:.2f}",
-        "95 % interval": f"{low:.1f}-{high:.1f}",
+        **_top1(result.correct, result.clips),
         "clips": str(result.clips),
         "GMACs": f"{cost(model, result.num_frames).macs / 1e9:.4g}",
     }
@@ -403,19 +401,22 @@ def _budget(options: argparse.Namespace) -> None:
 
 def _budget_row(chosen: "Outcome", reported: "Outcome", longest: int) -> dict[str, str]:
     """What a policy gives where it was chosen, and where it is reported; MACs beside `longest`, those of one pass."""
-    from ffn.evaluation import wilson
-
-    low, high = (100 * bound for bound in wilson(reported.correct, reported.clips))
     return {
         "frames in turn": " ".join(map(str, reported.policy.counts)),
         "until sure by": " ".join(f"{threshold:.4f}" for threshold in reported.policy.thresholds),
         "validation top-1 %": f"{100 * chosen.correct / chosen.clips:.2f}",
-        "top-1 %": f"{100 * reported.correct / reported.clips:.2f}",
-        "95 % interval": f"{low:.1f}-{high:.1f}",
+        **_top1(reported.correct, reported.clips),
         "frames": f"{reported.frames:.2f}",
         "GMACs": f"{reported.macs / 1e9:.4g}",
         "of the MACs %": f"{100 * reported.macs / longest:.1f}",
     }
+
+
+def _top1(correct: int, clips: int) -> dict[str, str]:
+    from ffn.evaluation import wilson
+
+    low, high = (100 * bound for bound in wilson(correct, clips))
+    return {"top-1 %": f"{100 * correct / clips:.2f}", "95 % interval": f"{low:.1f}-{high:.1f}"}
 
 
 def _device(name: str) -> "torch.device":

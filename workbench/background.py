@@ -5,14 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ffn.costs import Cost, cost, latency
 from ffn.evaluation import Result
 from ffn.model import FrameFlexible
-from ffn.progress import Progress
+from ffn.progress import Progress, Report
 from workbench.records import Tables, as_record, as_tables, read_records, write_record
 
 GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)  # measured by itself for checkpoints without recorded results
@@ -44,6 +43,20 @@ class Processor:
 
 
 PROCESSOR = Processor()
+
+
+def in_turn(work: Callable[[Progress], Any]) -> Callable[[Progress], Any]:
+    """`work` that holds the processor, and passes it on whenever it reports progress."""
+
+    def turn(progress: Progress) -> Any:
+        def step(done: int, total: int) -> None:
+            progress(done, total)
+            PROCESSOR.pass_on()
+
+        with PROCESSOR.held():
+            return work(step)
+
+    return turn
 
 
 class Task:
@@ -93,7 +106,7 @@ class Job:
     `work` calls its argument with what is being done, steps done and steps in all.
     """
 
-    def __init__(self, work: Callable[[Callable[[str, int, int], None]], Any]) -> None:
+    def __init__(self, work: Callable[[Report], Any]) -> None:
         self.task: Task | None = None
         self.doing = ""
         self._work = work
@@ -103,7 +116,7 @@ class Job:
         """Begins, or begins anew what was cancelled or failed."""
         with self._lock:
             if not self.running and self.result is None:
-                self.task = Task(self._in_turn).start()
+                self.task = Task(in_turn(self._staged)).start()
 
     @property
     def running(self) -> bool:
@@ -114,14 +127,12 @@ class Job:
         """None until the work is done."""
         return self.task.result if self.task else None
 
-    def _in_turn(self, progress: Progress) -> Any:
+    def _staged(self, progress: Progress) -> Any:
         def stage(doing: str, done: int, total: int) -> None:
             self.doing = doing
             progress(done, total)
-            PROCESSOR.pass_on()
 
-        with PROCESSOR.held():
-            return self._work(stage)
+        return self._work(stage)
 
 
 class Sweep:
@@ -149,7 +160,7 @@ class Sweep:
         with self._lock:
             self._wanted = num_frames
             if self.missing() and not self.running and not self.stopped:
-                self.task = Task(self._work).start()
+                self.task = Task(in_turn(self._work)).start()
 
     def resume(self) -> None:
         """Goes on after it was cancelled or failed."""
@@ -179,16 +190,11 @@ class Sweep:
         return self._tables[1]
 
     def _work(self, progress: Progress) -> None:
-        with PROCESSOR.held():
-            while missing := self.missing():
-                # A few at a time share a decode; a newly wanted count never waits for the whole grid.
-                self.now = tuple(missing[:1] if self._wanted == missing[0] else sorted(missing[:3]))
-                for result in self._evaluate_at(self.now, partial(self._step, progress)):
-                    self._keep(as_record(result))
-
-    def _step(self, progress: Progress, done: int, total: int) -> None:
-        progress(done, total)
-        PROCESSOR.pass_on()
+        while missing := self.missing():
+            # A few at a time share a decode; a newly wanted count never waits for the whole grid.
+            self.now = tuple(missing[:1] if self._wanted == missing[0] else sorted(missing[:3]))
+            for result in self._evaluate_at(self.now, progress):
+                self._keep(as_record(result))
 
     def _keep(self, record: dict[str, Any]) -> None:
         if self._folder:

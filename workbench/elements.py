@@ -50,9 +50,12 @@ def table(key: str, rows: Callable[[], pd.DataFrame]) -> None:
             st.dataframe(rows(), hide_index=True, width="stretch")
 
 
-def advance(task: Task | None, text: str) -> None:
+def advance(task: Task | None, text: str, *, cancel: str = "") -> None:
+    """Progress of a task, with a button of the key `cancel` to end it."""
     done, total = (task.done, task.total) if task else (0, 0)
     st.progress(min(1.0, done / total) if total else 0.0, f"{text}: {done} of {total} videos" if total else text)
+    if task and cancel and st.button("Cancel", key=cancel):
+        task.cancel()
 
 
 def watch(state: Callable[[], Any], show: Callable[[], None]) -> None:
@@ -99,9 +102,8 @@ def work(now: Known) -> None:
     elif rendering and rendering.error:
         st.error(f"The embedded videos could not be rendered: {session.sentence(rendering.error)}")
     if sweep and sweep.running:
-        advance(sweep.task, f"Computing at {', '.join(map(str, sweep.now))} frames, {len(sweep.missing())} to go")
-        if sweep.task and st.button("Cancel", key="cancel"):
-            sweep.task.cancel()
+        text = f"Computing at {', '.join(map(str, sweep.now))} frames, {len(sweep.missing())} to go"
+        advance(sweep.task, text, cancel="cancel")
     elif sweep and sweep.stopped and sweep.missing():
         stopped(sweep)
 

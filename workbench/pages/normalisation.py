@@ -3,7 +3,6 @@
 import streamlit as st
 
 from workbench import analysis, plots, session
-from workbench.background import Job
 from workbench.elements import STATELESS, advance, choose_measure, draw, follow, known, page, table, watch
 from workbench.experiments import Experiment
 from workbench.session import Known, Selection
@@ -33,7 +32,7 @@ def experiment(chosen: Selection, now: Known) -> None:
         return
     job = session.experiment(chosen, now.source)
     if job.running:
-        watch(lambda: job.running, lambda: advance_job(job))
+        watch(lambda: job.running, lambda: advance(job.task, job.doing, cancel="cancel_experiment"))
     elif job.result:
         outcome(chosen.num_frames, job.result)
     else:
@@ -42,12 +41,6 @@ def experiment(chosen: Selection, now: Known) -> None:
         if st.button(f"Try it at {chosen.num_frames} frames", key="experiment"):
             job.start()
             st.rerun()
-
-
-def advance_job(job: Job) -> None:
-    advance(job.task, job.doing)
-    if job.task and st.button("Cancel", key="cancel_experiment"):
-        job.task.cancel()
 
 
 def outcome(num_frames: int, found: Experiment) -> None:
@@ -66,10 +59,10 @@ def outcome(num_frames: int, found: Experiment) -> None:
 def parameters(chosen: Selection) -> None:
     """What the norms hold, beside those of another network."""
     st.markdown("#### What the norms hold")
-    others = [title for title in session.bundled() if title != chosen.checkpoint.title]
+    others = {title: path for title, path in session.bundled().items() if title != chosen.checkpoint.title}
     beside = st.selectbox("Beside", [None, *others], key="beside", bind="query-params", format_func=_name)
-    paths = [session.bundled()[beside]] if beside else []
-    rows = session.norm_parameters(chosen.checkpoint, *map(session.open_path, paths))
+    compared = [session.open_path(others[beside])] if beside else []
+    rows = session.norm_parameters(chosen.checkpoint, *compared)
     if rows.empty:
         st.caption(STATELESS)
         return
