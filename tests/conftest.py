@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import ffn
+from ffn import data
 
 torch.set_num_threads(1)
 
@@ -103,3 +104,30 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[Path]:
+    """The videos that clips open to decode, as often as they do."""
+    paths, open_video = [], data.open_video
+
+    def counting(path, *about):
+        paths.append(path)
+        return open_video(path, *about)
+
+    monkeypatch.setattr(data, "open_video", counting)
+    return paths
+
+
+def assert_progress_counts_videos_and_may_cancel(folder: Path, run: Callable[..., object]) -> None:
+    """Of `run(progress=...)` in batches of one, on the four videos of `folder`, of which one is broken here."""
+    (folder / "a" / "1.mp4").write_bytes(b"")
+    calls = []
+    run(progress=lambda *call: calls.append(call))
+    assert calls == [(i, 4) for i in (1, 2, 3, 4)]
+
+    def cancel(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(progress=cancel)

@@ -6,7 +6,6 @@ import torch
 from conftest import redraw, small
 
 import ffn
-from ffn import data
 from ffn.attribution import attribute, gain
 from ffn.evaluation import evaluate
 from ffn.gap import share_explained
@@ -97,16 +96,9 @@ def test_layers_without_anything_to_give_are_left_out(folder):
         attribute(vit(), vit(), clips_of(folder, 4), 4)
 
 
-def test_every_video_is_decoded_once_per_pass(folder, monkeypatch):
-    opened, open_video = [], data.open_video
-
-    def counting(path, *about):
-        opened.append(path)
-        return open_video(path, *about)
-
-    monkeypatch.setattr(data, "open_video", counting)
+def test_every_video_is_decoded_once_per_pass(folder, decoded):
     attribute(model_of(), model_of(seed=1), clips_of(folder, 4), 4, "layer1", batch_size=2)
-    assert len(opened) == 2 * 4
+    assert len(decoded) == 2 * 4
 
 
 def test_progress_counts_both_passes_and_may_cancel(folder):

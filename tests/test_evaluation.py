@@ -1,16 +1,17 @@
 """One decode and one forward pass: predictions, accuracy and divergences at every frame count."""
 
 import threading
+from functools import partial
 from itertools import chain
 
 import numpy as np
 import pytest
 import torch
-from conftest import small
+from conftest import assert_progress_counts_videos_and_may_cancel, small
 from torch import nn
 
 import ffn
-from ffn import Preprocessing, data, evaluate
+from ffn import Preprocessing, evaluate
 from ffn.evaluation import wilson
 
 FRAMES = (4, 8)
@@ -48,16 +49,9 @@ def test_the_batch_size_does_not_matter(folder):
             assert found.symmetric_kl == pytest.approx(other.divergences[name].symmetric_kl, rel=1e-3)
 
 
-def test_every_video_is_decoded_once(folder, monkeypatch):
-    opened, open_video = [], data.open_video
-
-    def counting(path, *about):
-        opened.append(path)
-        return open_video(path, *about)
-
-    monkeypatch.setattr(data, "open_video", counting)
+def test_every_video_is_decoded_once(folder, decoded):
     evaluate(model_of(), clips_of(folder), batch_size=2)
-    assert len(opened) == len(set(opened)) == 4
+    assert len(decoded) == len(set(decoded)) == 4
 
 
 @torch.no_grad()
@@ -128,16 +122,7 @@ def test_nothing_readable_is_no_crash(folder):
 
 
 def test_progress_counts_videos_and_may_cancel(folder):
-    (folder / "a" / "1.mp4").write_bytes(b"")
-    calls = []
-    evaluate(model_of(), clips_of(folder), batch_size=1, progress=lambda *call: calls.append(call))
-    assert calls == [(i, 4) for i in (1, 2, 3, 4)]
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(model_of(), clips_of(folder), progress=cancel)
+    assert_progress_counts_videos_and_may_cancel(folder, partial(evaluate, model_of(), clips_of(folder), batch_size=1))
 
 
 def test_layer_norms_are_compared_with_themselves_at_the_count_of_their_branch(folder):

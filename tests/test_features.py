@@ -2,14 +2,15 @@
 
 import threading
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from conftest import random_clips, redraw, small
+from conftest import assert_progress_counts_videos_and_may_cancel, random_clips, redraw, small
 
 import ffn
-from ffn import Preprocessing, data, features
+from ffn import Preprocessing, features
 from ffn.features import POOLED, extract_features, feature_layers, in_common, pool
 
 FRAMES = (4, 8)
@@ -94,16 +95,9 @@ def test_channels_are_found_wherever_they_are():
         torch.testing.assert_close(pool(same), want)
 
 
-def test_every_video_is_decoded_once(folder, monkeypatch):
-    opened, open_video = [], data.open_video
-
-    def counting(path, *about):
-        opened.append(path)
-        return open_video(path, *about)
-
-    monkeypatch.setattr(data, "open_video", counting)
+def test_every_video_is_decoded_once(folder, decoded):
     extract_features(model_of(), clips_of(folder), batch_size=2)
-    assert len(opened) == len(set(opened)) == 4
+    assert len(decoded) == len(set(decoded)) == 4
 
 
 def test_some_videos_are_drawn_the_same_every_time(folder):
@@ -168,16 +162,9 @@ def test_a_model_shared_by_threads_is_not_disturbed(folder):
 
 
 def test_progress_counts_videos_and_may_cancel(folder):
-    (folder / "a" / "1.mp4").write_bytes(b"")
-    calls = []
-    extract_features(model_of(), clips_of(folder), batch_size=1, progress=lambda *call: calls.append(call))
-    assert calls == [(i, 4) for i in (1, 2, 3, 4)]
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        extract_features(model_of(), clips_of(folder), progress=cancel)
+    assert_progress_counts_videos_and_may_cancel(
+        folder, partial(extract_features, model_of(), clips_of(folder), batch_size=1)
+    )
 
 
 def test_what_cannot_be_is_refused(folder):

@@ -10,7 +10,7 @@ from test_branches import CASES, model_of
 from torch import nn
 
 import ffn
-from ffn import data, evaluate, moving_shapes
+from ffn import evaluate, moving_shapes
 from ffn.bundled import DEMO
 from ffn.data import clips_for
 from ffn.recalibration import recalibrate
@@ -82,21 +82,15 @@ def test_to_recalibrate_twice_is_to_recalibrate_once(folder):
     assert not changed(once, recalibrate(once, clips_of(folder), 4, batch_size=2))
 
 
-def test_counts_that_share_a_decode_are_as_if_alone(folder, monkeypatch):
+def test_counts_that_share_a_decode_are_as_if_alone(folder, decoded):
     model = small(FRAMES, num_classes=2)
     alone = model
     for t in (4, 6):
         alone = recalibrate(alone, clips_of(folder), t)
-    opened, open_video = Counter(), data.open_video
-
-    def counting(path, *about):
-        opened[path] += 1
-        return open_video(path, *about)
-
-    monkeypatch.setattr(data, "open_video", counting)
+    decoded.clear()
     together = recalibrate(model, clips_of(folder), (4, 6))
     assert not changed(alone, together)
-    assert list(opened.values()) == [1] * 4
+    assert list(Counter(decoded).values()) == [1] * 4
 
 
 def test_a_limit_is_a_sample_of_the_clips(folder):
