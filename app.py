@@ -32,7 +32,8 @@ def sidebar() -> session.Selection | None:
         key="policy",
         bind="query-params",
         help="nearest: the branch trained nearest, as in the paper. interpolate: a branch between two trained ones. "
-        "recalibrate: norm statistics recomputed at that count. synthesise: clips filled up with blended frames.",
+        "recalibrate: norm statistics recomputed at that count. synthesise: clips filled up with blended frames. "
+        "repeat: clips filled up with frames shown again.",
     )
     return session.Selection(checkpoint, data, num_frames, policy) if checkpoint else None
 

@@ -8,6 +8,7 @@ from torch import nn
 from ffn.layers import ResidualAdapter, Switchable, check_frames, nearest
 from ffn.model import FrameFlexible
 from ffn.surgery import is_norm, replace
+from ffn.synthesis import FILLINGS
 
 
 def with_branch(model: FrameFlexible, num_frames: int, like: int | None = None) -> FrameFlexible:
@@ -49,20 +50,23 @@ def with_branch(model: FrameFlexible, num_frames: int, like: int | None = None) 
     return result.train(model.training)
 
 
-def synthesise(model: FrameFlexible, num_frames: int) -> FrameFlexible:
+def fill(model: FrameFlexible, num_frames: int, policy: str) -> FrameFlexible:
     """A copy of `model` that fills clips of `num_frames` frames up to the count of the branch that answers them.
 
-    The missing frames are blended from their neighbours (`ffn.synthesis.blend`), and the clip costs as much as one of
-    the branch's own count. Where the nearest branch is not longer no frame is missing, and the copy answers as before.
+    The missing frames are made by a `policy` of `ffn.synthesis.FILLINGS`: "synthesise" blends their neighbours,
+    "repeat" shows the nearest again. The clip costs as much as one of the branch's own count. Where the nearest branch
+    is not longer no frame is missing, and the copy answers as before.
 
     Raises:
-        ValueError: for a number of frames below 1.
+        ValueError: for a number of frames below 1, or another policy.
     """
     (num_frames,) = check_frames(num_frames)
+    if policy not in FILLINGS:
+        raise ValueError(f"no policy {policy!r} fills clips up; there are {', '.join(FILLINGS)}")
     filling = deepcopy(model)
     if num_frames < nearest(num_frames, model.frames):
-        filling.config = {**model.config, "filled": sorted({*model.config.get("filled", ()), num_frames})}
-        record(filling, num_frames, policy="synthesise")
+        filling.config = {**model.config, "filled": {**model.config.get("filled", {}), str(num_frames): policy}}
+        record(filling, num_frames, policy=policy)
     return filling
 
 

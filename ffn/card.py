@@ -140,6 +140,12 @@ def _are_counts(value: object) -> bool:
     return isinstance(value, list) and len(value) <= 64 and all(map(_is_count, value))
 
 
+def _are_fillings(value: object) -> bool:
+    if not isinstance(value, dict) or len(value) > 64:
+        return False
+    return _all(str, value.values()) and all(count.isdecimal() for count in value)
+
+
 def _all(kind: Any, values: Iterable[object]) -> bool:
     return all(isinstance(value, kind) for value in values)
 
@@ -152,7 +158,7 @@ NEEDED: dict[str, Callable[[Any], bool]] = {
 }
 OPTIONAL: dict[str, Callable[[Any], bool]] = {
     "added": _are_counts,
-    "filled": _are_counts,
+    "filled": _are_fillings,
     "classes": lambda value: value is None or (isinstance(value, list) and _all(str, value)),
     "extracted": lambda value: isinstance(value, dict) and isinstance(value.get("fold_norms"), bool),
     "gmacs": lambda value: isinstance(value, dict) and _all(int | float, value.values()),

@@ -14,7 +14,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
-from ffn.branches import synthesise, with_branch
+from ffn.branches import fill, with_branch
 from ffn.card import (
     ELSEWHERE,
     KEY,
@@ -133,7 +133,8 @@ def _build(card: Card, name: str) -> FrameFlexible:
         )
         how = card.get("extracted")
         whole = extract(model, model.frames[0], fold_norms=bool(how["fold_norms"])) if how else model
-        return reduce(synthesise, card.get("filled", []), reduce(with_branch, added, whole))
+        filled = ((int(t), policy) for t, policy in card.get("filled", {}).items())
+        return reduce(lambda grown, how: fill(grown, *how), filled, reduce(with_branch, added, whole))
     except Exception as error:  # timm meets nonsense with any of them
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"the card of {name} describes no network that can be built: {reason}") from None

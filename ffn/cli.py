@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GAINS = ("top1", "gained", "share")
 
 Command = Callable[[argparse.Namespace], None]
-POLICIES = ("nearest", "interpolate", "recalibrate", "synthesise")  # of ffn.policies, which needs torch
+POLICIES = ("nearest", "interpolate", "recalibrate", "synthesise", "repeat")  # of ffn.policies, which needs torch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

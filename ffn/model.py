@@ -81,9 +81,9 @@ class FrameFlexible(nn.Module):
         """The ordinary network, with shared parameters, that answers `num_frames` frames in `branch`."""
         key = (branch, num_frames)
         if key not in self._specialised:
-            filled = num_frames in self.config.get("filled", ()) and num_frames < branch
-            network = specialise(self.network, branch, branch if filled else num_frames)
-            self._specialised[key] = Filled(network, branch) if filled else network
+            policy = self.config.get("filled", {}).get(str(num_frames)) if num_frames < branch else None
+            network = specialise(self.network, branch, branch if policy else num_frames)
+            self._specialised[key] = Filled(network, branch, policy) if policy else network
         return self._specialised[key]
 
     def train(self, mode: bool = True) -> "FrameFlexible":

@@ -1,16 +1,17 @@
 """Any-frame inference: how a network answers frame counts that it was not trained at."""
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 
-from ffn.branches import record, synthesise
+from ffn.branches import fill, record
 from ffn.data import Clips
 from ffn.interpolation import interpolate
 from ffn.model import FrameFlexible
 from ffn.progress import Progress
 from ffn.recalibration import recalibrate
+from ffn.synthesis import FILLINGS
 
-POLICIES = ("nearest", "interpolate", "recalibrate", "synthesise")
+POLICIES = ("nearest", "interpolate", "recalibrate", *FILLINGS)
 
 
 def any_frame(
@@ -29,7 +30,8 @@ def any_frame(
     nearest: the branch trained nearest (paper section 5.3), as without any policy.
     interpolate: a branch between the two trained neighbours (`ffn.interpolation.interpolate`).
     recalibrate: that branch with the norm statistics of `clips` at this very count (`ffn.recalibrate`).
-    synthesise: the nearest branch, on clips filled up to its count with blended frames (`ffn.branches.synthesise`).
+    synthesise: the nearest branch, on clips filled up to its count with blended frames (`ffn.branches.fill`).
+    repeat: the same, on clips filled up by showing frames again.
 
     Counts with a branch, trained or added, keep it, so that policies can be mixed count by count. The result can be
     saved like any other model. The last five arguments are for recalibration alone.
@@ -42,8 +44,8 @@ def any_frame(
     new = sorted(set(frames) - set(model.frames))
     if policy == "nearest" or not new:
         return model
-    if policy == "synthesise":
-        return reduce(synthesise, new, model)
+    if policy in FILLINGS:
+        return reduce(partial(fill, policy=policy), new, model)
     if policy == "interpolate":
         return reduce(interpolate, new, model)
     if clips is None:

@@ -22,12 +22,25 @@ def blend(clips: Tensor, num_frames: int) -> Tensor:
     return torch.lerp(clips[:, before], clips[:, (before + 1).clamp(max=given - 1)], weight)
 
 
-class Filled(nn.Module):
-    """`net`, which is made for clips of `num_frames` frames, for clips of any number."""
+def repeat(clips: Tensor, num_frames: int) -> Tensor:
+    """Clips (B, `num_frames`, C, H, W) from clips (B, T, C, H, W) of the same videos, frames shown again where missing.
 
-    def __init__(self, net: nn.Module, num_frames: int) -> None:
+    Each of the new frames is the given one into whose segment its middle falls, of the segments as in `blend`.
+    """
+    given = clips.shape[1]
+    middles = 2 * torch.arange(num_frames, device=clips.device) + 1
+    return clips[:, middles * given // (2 * num_frames)]
+
+
+FILLINGS = {"synthesise": blend, "repeat": repeat}  # by policy
+
+
+class Filled(nn.Module):
+    """`net`, which is made for clips of `num_frames` frames, for clips of any number, filled up by a policy."""
+
+    def __init__(self, net: nn.Module, num_frames: int, policy: str) -> None:
         super().__init__()
-        self.net, self.num_frames = net, num_frames
+        self.net, self.num_frames, self.fill = net, num_frames, FILLINGS[policy]
 
     def forward(self, clips: Tensor) -> Tensor:  # (B, T, C, H, W) -> (B, K)
-        return self.net(blend(clips, self.num_frames))
+        return self.net(self.fill(clips, self.num_frames))
