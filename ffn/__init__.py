@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ffn.experiment import Experiment
     from ffn.families import list_models
     from ffn.features import extract_features
+    from ffn.fingerprints import fingerprint
     from ffn.gap import share_explained
     from ffn.layers import nearest
     from ffn.model import FrameFlexible, create_model, extract
@@ -52,6 +53,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "extract": "model",
     "extract_features": "features",
+    "fingerprint": "fingerprints",
     "list_models": "families",
     "load": "checkpoint",
     "load_official": "official",
@@ -85,6 +87,7 @@ __all__ = [
     "evaluate",
     "extract",
     "extract_features",
+    "fingerprint",
     "list_models",
     "load",
     "load_official",

@@ -167,7 +167,7 @@ class Clips(Dataset[Sample | Unreadable]):
             return
         try:
             self._pixels = remembered(
-                self.videos, self.preprocessing, contents=self._contents, workers=workers, progress=progress
+                self.videos, self.preprocessing, contents=self.contents, workers=workers, progress=progress
             )
         except OSError:  # no room, or no permission
             if self.cache != "auto":
@@ -209,12 +209,13 @@ class Clips(Dataset[Sample | Unreadable]):
         Where the manifest has the hash of the frames before encoding (the embedded data) that stands for the video,
         elsewhere its size and its first and last 64 KiB do.
         """
-        pairs = zip(self.videos, self._contents, strict=True)
+        pairs = zip(self.videos, self.contents, strict=True)
         lines = sorted(f"{video.label} {content}" for video, content in pairs)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     @cached_property
-    def _contents(self) -> list[str]:
+    def contents(self) -> list[str]:
+        """A hash of every video, in order, as in `digest`."""
         return [video.fingerprint() for video in self.videos]
 
 
