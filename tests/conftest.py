@@ -14,11 +14,17 @@ import torch
 from torch import Tensor, nn
 
 import ffn
-from ffn import data
+from ffn import data, tables
 
 torch.set_num_threads(1)
 
 SMALL = {"channels": (16, 16, 24, 32), "num_classes": 7}
+TINY = {"resize": 32, "crop": 24, "select": "last", "batch_size": 4, "epochs": 1, "learning_rate": 1e-3}
+TINY_TABLES = {  # trainings on a network and a schedule that take a second
+    "COMMON": TINY,
+    "PRETRAINING": {**TINY, "method": "single", "frames": (8,)},
+    "BACKBONES": {"resnet10t": {"architecture": "resnet18", "model_options": {"channels": [8, 8, 8, 8]}}},
+}
 
 
 @torch.no_grad()
@@ -83,6 +89,12 @@ def shown_index(frames: np.ndarray) -> list[int]:
     return [round((float(frame.mean()) - 10) / 5) for frame in frames]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered(monkeypatch, tmp_path: Path) -> None:
+    """Every test computes what it tests."""
+    monkeypatch.setattr("workbench.remembered.folder", lambda: tmp_path.with_name(f"{tmp_path.name}-remembered"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Four short videos of two classes."""
@@ -91,6 +103,18 @@ def folder(tmp_path: Path) -> Path:
         for i in range(2):
             write_video(tmp_path / "videos" / label / f"{i}.mp4", rng.integers(0, 255, (12, 48, 48, 3), dtype=np.uint8))
     return tmp_path / "videos"
+
+
+@pytest.fixture(scope="session")
+def splits(tmp_path_factory) -> dict[str, Path]:
+    """By split a folder of four short videos of two classes, which anybody can tell apart."""
+    folder = tmp_path_factory.mktemp("splits")
+    for split in ("train", "val", "test"):
+        for label, level in (("dark", 60), ("light", 200)):
+            for i in range(2):
+                noise = np.random.default_rng(i).integers(-40, 40, (16, 32, 32, 3))
+                write_video(folder / split / label / f"{i}.mp4", (level + noise).astype(np.uint8))
+    return {split: folder / split for split in ("train", "val", "test")}
 
 
 @pytest.fixture
@@ -104,6 +128,13 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture
+def tiny_tables(monkeypatch) -> None:
+    """The tables' trainings in a second each."""
+    for name, settings in TINY_TABLES.items():
+        monkeypatch.setattr(tables, name, settings)
 
 
 @pytest.fixture

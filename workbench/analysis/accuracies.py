@@ -15,6 +15,7 @@ from ffn.pairing import compare_networks
 from ffn.progress import Progress
 from ffn.training import Epoch
 from workbench.analysis.norms import divergence
+from workbench.remembered import remembered
 
 
 def accuracy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -33,12 +34,14 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(top1=top1, low=[100 * low for low, _ in bounds], high=[100 * high for _, high in bounds])
 
 
+@remembered
 def sweep(model: FrameFlexible, clips: Clips, *, progress: Progress | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables of `accuracy` and `divergence` at the frame counts of `clips`, from the same forward passes."""
     results: Sequence[Result] = evaluate(model, clips, progress=progress)
     return accuracy(r.accuracy_row() for r in results), divergence(row for r in results for row in r.divergence_rows())
 
 
+@remembered
 def curves(models: Mapping[str, FrameFlexible], clips: Clips, *, progress: Progress | None = None) -> pd.DataFrame:
     """Columns network, num_frames, branch, correct, clips, top1, low, high: the accuracy of several networks.
 
@@ -71,6 +74,7 @@ def costs(model: FrameFlexible, frames: Iterable[int], size: int | None = None) 
     )
 
 
+@remembered
 def budget(
     model: FrameFlexible,
     validation: Sequence[Result],

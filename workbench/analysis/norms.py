@@ -18,6 +18,7 @@ from ffn.pairing import Estimate
 from ffn.statistics import branch_divergences, network_divergences, stage_of
 from ffn.statistics import norm_parameters as parameters_of
 from ffn.surgery import SHORTCUTS
+from workbench.remembered import remembered
 
 DIVERGENCES = tuple(field.name for field in fields(Divergence))
 
@@ -133,6 +134,7 @@ def _over_channels(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="channel").groupby(where, sort=False).mean().reset_index()
 
 
+@remembered
 def attribution(found: Attribution) -> pd.DataFrame:
     """Columns rank, stage, layer, order, alone, alone_low, alone_high, together, together_low, together_high.
 

@@ -12,8 +12,10 @@ from ffn.probing import Probe
 from ffn.similarity import cka_matrix
 from workbench.analysis.accuracies import with_intervals
 from workbench.analysis.videos import about_videos
+from workbench.remembered import remembered
 
 
+@remembered
 def similarity(first: Features, second: Features | None = None) -> pd.DataFrame:
     """Columns layer, order, num_frames, other_layer, other_order, other_frames, cka of one network, or of two.
 
@@ -31,6 +33,7 @@ def similarity(first: Features, second: Features | None = None) -> pd.DataFrame:
     return pd.DataFrame(pairs, columns=names).assign(cka=values.ravel())
 
 
+@remembered
 def components(features: Features, layer: str, clips: Clips) -> pd.DataFrame:
     """Columns index, path, label, class, num_frames, x, y, x_share, y_share: one row per video and frame count.
 
@@ -42,6 +45,7 @@ def components(features: Features, layer: str, clips: Clips) -> pd.DataFrame:
     return _on_plane(found.points, features, clips).assign(x_share=x_share, y_share=y_share)
 
 
+@remembered
 def maps(features: Features, layer: str, reference: int, clips: Clips, *, seed: int = 0) -> pd.DataFrame:
     """Columns index, path, label, class, num_frames, x, y, disparity: one row per video and frame count.
 
