@@ -1,5 +1,6 @@
 """The frame of the dashboard: page, sidebar, navigation. Start it with `streamlit run app.py`."""
 
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -8,7 +9,9 @@ from ffn.card import CheckpointError
 from ffn.policies import POLICIES
 from workbench import session
 from workbench.background import SLIDER
+from workbench.report import html
 
+TITLE = "Frame Flexible Networks"
 LOCAL, UPLOAD, EMBEDDED, FOLDER = "a local file", "an upload", "moving_shapes, test split", "a folder or manifest"
 LARGEST_UPLOAD = 500  # MB
 
@@ -67,13 +70,28 @@ def choose_data() -> str | None:
     return local_path("Path of a folder of class/video.mp4, or of a CSV", "data_path") if choice == FOLDER else None
 
 
+def report() -> None:
+    """What was put into the report, and the file of it."""
+    kept = session.report()
+    if not kept:
+        return
+    with st.expander(f"Report · {len(kept)}", key="report", expanded=True):
+        for name, view in list(kept.items()):
+            if st.button(view.title, icon=":material/close:", key=f"drop {name}", help="Remove from the report"):
+                del kept[name]
+                st.rerun()
+        st.download_button(
+            "Download", partial(html, list(kept.values()), TITLE), "report.html", "text/html", on_click="ignore"
+        )
+
+
 def local_path(label: str, key: str) -> str:
     """A path on this machine that the viewer types, "" so far."""
     return st.text_input(label, key=key, bind="query-params").strip().strip("\"'")
 
 
 session.settle()
-st.set_page_config(page_title="Frame Flexible Networks", page_icon="🎞️", layout="wide")
+st.set_page_config(page_title=TITLE, page_icon="🎞️", layout="wide")
 page = st.navigation(
     [
         st.Page("workbench/pages/overview.py", title="Overview", icon=":material/insights:"),
@@ -82,4 +100,5 @@ page = st.navigation(
 )
 with st.sidebar:
     session.select(sidebar())
+    report()
 page.run()

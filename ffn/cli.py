@@ -126,12 +126,20 @@ def _parser(*, settings: bool = False) -> argparse.ArgumentParser:
 
     _add_data(commands.add_parser("data", help="render the embedded videos; prepare or check yours"))
 
+    page = commands.add_parser("report", help="one HTML file of what a checkpoint does at every number of frames")
+    page.add_argument("checkpoint", type=Path)
+    page.add_argument("--data", type=Path, help="a folder of class/*.mp4, or a manifest CSV (default: ours)")
+    page.add_argument("--frames", type=int, nargs="+", default=[1, 2, 4, 8, 12, 16, 24, 32], metavar="T")
+    page.add_argument("--at", type=int, default=4, metavar="T", help="the count to look at closely (default: 4)")
+    page.add_argument("-o", "--output", type=Path, required=True)
+    page.set_defaults(command=_report)
+
     reproduce = commands.add_parser("reproduce", help="rerun an experiment behind a number in this repository")
-    reproduce.add_argument("experiment", choices=("demo", "tables", "normalisation"))
+    reproduce.add_argument("experiment", choices=("demo", "tables", "normalisation", "any-frame"))
     reproduce.add_argument("--only", nargs="+", help="networks of the demo, or tables, by name")
     reproduce.add_argument("--output", type=Path, help="where to (default: workbench/demo, workbench/results)")
-    reproduce.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the tables")
-    reproduce.add_argument("--device", default="cpu", help="that trains the tables")
+    reproduce.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of tables and any-frame")
+    reproduce.add_argument("--device", default="cpu", help="that trains for tables and any-frame")
     reproduce.add_argument("--show", action="store_true", help="print what is there, train nothing")
     reproduce.set_defaults(command=_reproduce)
     return parser
@@ -501,8 +509,24 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError(f"{options.source}: problems found: {len(report.findings)}")
 
 
+def _report(options: argparse.Namespace) -> None:
+    from ffn.files import replacing
+    from workbench.report import of_checkpoint
+
+    with _Progress(unit="clips") as progress:
+        page = of_checkpoint(options.checkpoint, options.data, options.frames, options.at, report=progress)
+    with replacing(options.output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    print(f"wrote {options.output}")
+
+
 def _reproduce(options: argparse.Namespace) -> None:
-    what = {"demo": _reproduce_demo, "tables": _reproduce_tables, "normalisation": _reproduce_normalisation}
+    what = {
+        "demo": _reproduce_demo,
+        "tables": _reproduce_tables,
+        "normalisation": _reproduce_normalisation,
+        "any-frame": _reproduce_any_frame,
+    }
     what[options.experiment](options)
 
 
@@ -553,6 +577,28 @@ def _reproduce_tables(options: argparse.Namespace) -> None:
         if rows := summary(table, TABLES[table].counts, output):
             print(f"\n{TABLES[table].title}: top-1 on moving_shapes, %, by number of frames; last what the paper has")
             print(_table(list(rows[0]), [list(row.values()) for row in rows]))
+
+
+def _reproduce_any_frame(options: argparse.Namespace) -> None:
+    from ffn.policy_results import ANY_FRAME, gains, summary, verdict
+    from ffn.results import read
+
+    output = options.output or ANY_FRAME
+    if not options.show:
+        from ffn.policy_comparison import PolicyComparison
+        from ffn.reproduction import Reproduction
+
+        with _Progress(unit="clips") as progress:
+            PolicyComparison(Reproduction(device=options.device, report=progress), output).run(options.seeds)
+    found = read(output)
+    tables = {
+        "top-1 on the test split of moving_shapes, %, by number of frames; last what a policy is chosen by": summary,
+        "what the chosen policy has over others of the same seed, points": gains,
+    }
+    for title, rows in ((title, table(found)) for title, table in tables.items()):
+        print(title)
+        print(_table(list(rows[0]), [list(row.values()) for row in rows]), end="\n\n")
+    print(verdict(found))
 
 
 class _Progress:

@@ -162,7 +162,7 @@ def test_a_policy_answers_counts_that_were_not_trained(folder, policy):
 def test_the_experiment_recomputes_statistics_and_says_what_that_gives(folder):
     app = opened(data="a folder or manifest", data_path=folder, checkpoint=TITLES[1], frames=3)
     app.switch_page("workbench/pages/normalisation.py").run()
-    app.button(key="experiment").click().run()
+    app.button(key="experiment_start").click().run()
     job = session.experiment(app.session_state[session.SELECTION], folder)
     job.task.wait(60)
     assert not job.task.error

@@ -67,6 +67,7 @@ class Task:
         self.error, self.result = "", None
         self.cancelled = False
         self._work = work
+        self._since = (0, time.monotonic())  # where this stage of the work began
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> "Task":
@@ -81,12 +82,21 @@ class Task:
         self._thread.join(seconds)
         return self
 
+    @property
+    def remaining(self) -> float | None:
+        """Seconds that this stage of the work will take, by its pace so far; None while that is not known."""
+        first, since = self._since
+        steps = self.done - first
+        return (self.total - self.done) * (time.monotonic() - since) / steps if steps else None
+
     def cancel(self) -> None:
         """Ends the work at its next step."""
         self.cancelled = True
 
     def report(self, done: int, total: int) -> None:
         """Progress; ends the work when it was cancelled."""
+        if total != self.total or done < self.done:
+            self._since = (done, time.monotonic())
         self.done, self.total = done, total
         if self.cancelled:
             raise CancelledError

@@ -1,16 +1,19 @@
-"""What pages are made of: tiles, charts with the table behind them, progress."""
+"""What pages are made of: tiles, charts with what is behind them, progress."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-import pandas as pd
 import streamlit as st
 
 from ffn.card import CheckpointError
 from ffn.data import DataError
 from workbench import plots, session
-from workbench.background import Sweep, Task
-from workbench.session import Known, Selection
+from workbench.background import Job, Sweep, Task
+from workbench.session import Checkpoint, Known, Selection
+from workbench.views import Origin, View
 
 STATELESS = "No norm of this network keeps statistics, so there is nothing to compare."
 
@@ -33,29 +36,103 @@ def tile(label: str, value: str, note: str) -> None:
 
 def choose_measure(key: str) -> str:
     return st.selectbox(
-        "Measure", list(plots.MEASURES), format_func=plots.MEASURES.__getitem__, key=key, label_visibility="collapsed"
+        "Measure",
+        list(plots.MEASURES),
+        format_func=plots.MEASURES.__getitem__,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
     )
 
 
-def draw(figure: Any, key: str) -> None:
+def origin_of(chosen: Selection) -> Origin:
+    """Where the selection comes from, for the Python of its views."""
+    return place_of(chosen.checkpoint, Path(chosen.data).expanduser() if chosen.data else None)
+
+
+def place_of(checkpoint: Checkpoint, data: Path | None = None) -> Origin:
+    """Where a checkpoint comes from."""
+    source = checkpoint.source
+    return Origin(checkpoint.title, source.resolve() if isinstance(source, Path) else None, data)
+
+
+def show(view: View) -> None:
+    """A chart, and behind it what it is made of, sent only when it is looked at."""
     st.plotly_chart(
-        figure, key=f"{key}_chart", width="stretch", config={"displayModeBar": False}, alt=plots.alt_text(figure)
+        view.figure,
+        key=f"{view.key}_chart",
+        width="stretch",
+        config={"displayModeBar": False},
+        alt=plots.alt_text(view.figure),
     )
-
-
-def table(key: str, rows: Callable[[], pd.DataFrame]) -> None:
-    """The numbers behind a chart, sent only when they are looked at."""
-    with st.expander("As a table", key=f"{key}_table", on_change="rerun") as opened:
+    with st.expander("Table, Python, report", key=f"{view.key}_table", on_change="rerun") as opened:
         if opened.open:
-            st.dataframe(rows(), hide_index=True, width="stretch")
+            behind(replace(view, link=link()))
+
+
+def behind(view: View) -> None:
+    """The table, the Python and the link of a view, and the way into the report."""
+    st.dataframe(view.table, hide_index=True, width="stretch")
+    kept, name = session.report(), f"{view.link}#{view.key}"
+    with st.container(horizontal=True):
+        st.download_button(
+            "CSV",
+            view.table.to_csv(index=False),
+            f"{view.key}.csv",
+            "text/csv",
+            key=f"{view.key}_csv",
+            on_click="ignore",
+        )
+        if st.button("Remove from the report" if name in kept else "Add to the report", key=f"{view.key}_report"):
+            kept.pop(name) if name in kept else kept.update({name: view})
+            st.rerun()
+    st.code(view.python, "python")
+    st.code(view.link, None, wrap_lines=True)
+
+
+def link() -> str:
+    """The address of what the viewer sees; uploads stay out of it."""
+    page = (st.context.url or "").partition("?")[0]
+    choices = urlencode(st.query_params.to_dict())
+    return f"{page}?{choices}" if choices else page
 
 
 def advance(task: Task | None, text: str, *, cancel: str = "") -> None:
-    """Progress of a task, with a button of the key `cancel` to end it."""
+    """Progress of a task and the time it will take, with a button of the key `cancel` to end it."""
     done, total = (task.done, task.total) if task else (0, 0)
-    st.progress(min(1.0, done / total) if total else 0.0, f"{text}: {done} of {total} videos" if total else text)
+    seconds = task.remaining if task else None
+    left = (
+        "" if seconds is None else f", about {seconds:.0f} s left" if seconds < 90 else f", {seconds / 60:.0f} min left"
+    )
+    st.progress(min(1.0, done / total) if total else 0.0, f"{text}: {done} of {total}{left}" if total else text)
     if task and cancel and st.button("Cancel", key=cancel):
         task.cancel()
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
+
+
+def result_of(job: Job, key: str, start: str = "") -> Any:
+    """The result of background work; None while its progress, or the button `start`, stands in its place.
+
+    Without a `start` the work begins by itself.
+    """
+    if job.result is not None:
+        return job.result
+    if not (start or job.task):
+        job.start()
+    if job.running:
+        watch(lambda: job.running, lambda: advance(job.task, job.doing, cancel=f"{key}_cancel"))
+    else:
+        if job.task and job.task.error:
+            st.error(session.sentence(job.task.error))
+        if st.button(start or "Compute", key=f"{key}_start"):
+            job.start()
+            st.rerun()
+    return None
 
 
 def watch(state: Callable[[], Any], show: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ The only place with st.cache_*.
 import atexit
 import gc
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -30,8 +30,9 @@ from ffn.statistics import batch_norms, norm_layers
 from workbench import analysis, experiments
 from workbench.background import Job, Profile, Sweep, Task
 from workbench.records import EMPTY, Tables, results_folder
+from workbench.views import View
 
-SELECTION = "_selection"  # where the session state keeps it
+SELECTION, REPORT = "_selection", "_report"  # where the session state keeps them
 
 
 # --- What is chosen -------------------------------------------------------------------------------------------
@@ -87,6 +88,12 @@ def select(selection: Selection | None) -> None:
 def selection() -> Selection | None:
     """The viewer's choice, drawn from the sidebar in this run."""
     return st.session_state.get(SELECTION)
+
+
+def report() -> dict[str, View]:
+    """What the viewer has put into the report, by link and view; changes stay."""
+    kept: dict[str, View] = st.session_state.setdefault(REPORT, {})
+    return kept
 
 
 # --- Checkpoints ----------------------------------------------------------------------------------------------
@@ -304,19 +311,23 @@ def _unlabelled(source: Path, embedded: bool, progress: Progress) -> Path:
 
 def experiment(chosen: Selection, source: Path) -> Job:
     """The one `experiments.recalibration` of the selection."""
-    data = data_digest(chosen.checkpoint, source)
-    return _experiment(chosen.checkpoint.digest, data, chosen.num_frames, chosen, source)
 
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _experiment(digest: str, data: str, num_frames: int, _chosen: Selection, _source: Path) -> Job:
     def work(stage: Report) -> experiments.Experiment:
-        calibration = _unlabelled(_source, _chosen.data is None, partial(stage, "Rendering videos"))
-        card = _chosen.checkpoint.card
-        network = model(_chosen.checkpoint)
-        return experiments.recalibration(network, card, str(calibration), str(_source), num_frames, stage=stage)
+        calibration = _unlabelled(source, chosen.data is None, partial(stage, "Rendering videos"))
+        return experiments.recalibration(model(chosen.checkpoint), calibration, source, chosen.num_frames, stage=stage)
 
-    return Job(work)
+    data = data_digest(chosen.checkpoint, source)
+    return job("experiment", chosen.checkpoint.digest, data, chosen.num_frames, work=work)
+
+
+def job(name: str, *key: Hashable, work: Callable[[Report], Any]) -> Job:
+    """The one background work of this name and key, for all viewers."""
+    return _job((name, *key), work)
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _job(key: tuple[Hashable, ...], _work: Callable[[Report], Any]) -> Job:
+    return Job(_work)
 
 
 # --- What is known of the selection ---------------------------------------------------------------------------

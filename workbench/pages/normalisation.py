@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from workbench import analysis, plots, session
-from workbench.elements import STATELESS, advance, choose_measure, draw, follow, known, page, table, watch
-from workbench.experiments import Experiment
+from workbench import analysis, session, views
+from workbench.elements import STATELESS, choose_measure, follow, known, origin_of, page, place_of, result_of, show
 from workbench.session import Known, Selection
 
 
-def shifts(now: Known) -> None:
+def shifts(chosen: Selection, now: Known) -> None:
     """How far the statistics move, layer by layer and count by count."""
     st.markdown("#### How far the statistics move")
     rows = now.tables.divergence
@@ -16,8 +15,7 @@ def shifts(now: Known) -> None:
         st.caption("Not computed yet." if now.tables.accuracy.empty else STATELESS)
         return
     st.caption("What a norm layer sees in clips of so many frames, against the statistics that it normalises with.")
-    draw(plots.divergence_heatmap(rows, choose_measure("shifts_measure")), "shifts")
-    table("shifts", lambda: rows)
+    show(views.shifts(origin_of(chosen), rows, choose_measure("shifts_measure")))
 
 
 def experiment(chosen: Selection, now: Known) -> None:
@@ -31,29 +29,14 @@ def experiment(chosen: Selection, now: Known) -> None:
         st.caption("The experiment can start once there are videos.")
         return
     job = session.experiment(chosen, now.source)
-    if job.running:
-        watch(lambda: job.running, lambda: advance(job.task, job.doing, cancel="cancel_experiment"))
-    elif job.result:
-        outcome(chosen.num_frames, job.result)
-    else:
-        if job.task and job.task.error:
-            st.error(session.sentence(job.task.error))
-        if st.button(f"Try it at {chosen.num_frames} frames", key="experiment"):
-            job.start()
-            st.rerun()
-
-
-def outcome(num_frames: int, found: Experiment) -> None:
-    """Curves over the frame counts beside the layers at the chosen one."""
-    st.markdown(f"**{analysis.recovery(found.curves, num_frames)}**")
-    left, right = st.columns(2, gap="large")
-    with left:
-        curves = {str(name): rows for name, rows in found.curves.groupby("network", sort=False)}
-        draw(plots.accuracy_curves(curves, num_frames, "recalibrated"), "curves")
-        table("curves", lambda: found.curves)
-    with right:
-        draw(plots.attribution_bars(found.attribution), "attribution")
-        table("attribution", lambda: found.attribution)
+    found = result_of(job, "experiment", f"Try it at {chosen.num_frames} frames")
+    if found:
+        st.markdown(f"**{analysis.recovery(found.curves, chosen.num_frames)}**")
+        for column, view in zip(
+            st.columns(2, gap="large"), views.experiment(origin_of(chosen), found, chosen.num_frames), strict=True
+        ):
+            with column:
+                show(view)
 
 
 def parameters(chosen: Selection) -> None:
@@ -70,20 +53,19 @@ def parameters(chosen: Selection) -> None:
         "Channel means of running mean, running variance, weight and bias (paper figures 3, 10 and 11): "
         "read from the file, without data."
     )
-    draw(plots.norm_parameters(rows), "parameters")
-    table("parameters", lambda: rows)
+    show(views.norms(origin_of(chosen), rows, *map(place_of, compared)))
 
 
 def _name(title: str | None) -> str:
     return title or "no other network"
 
 
-def show(chosen: Selection) -> None:
+def content(chosen: Selection) -> None:
     now = known(chosen)
     follow(now)
-    shifts(now)
+    shifts(chosen, now)
     experiment(chosen, now)
     parameters(chosen)
 
 
-page(show)
+page(content)

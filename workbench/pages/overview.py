@@ -4,9 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from ffn.layers import nearest
-from workbench import analysis, plots, session
+from workbench import analysis, session, views
 from workbench.background import Sweep
-from workbench.elements import STATELESS, advance, choose_measure, draw, follow, known, page, table, tile, watch
+from workbench.elements import STATELESS, advance, choose_measure, follow, known, origin_of, page, show, tile, watch
 from workbench.records import Tables
 from workbench.session import Known, Selection
 
@@ -88,23 +88,19 @@ def charts(chosen: Selection, now: Known) -> None:
         title = chosen.checkpoint.title
         curves = {title: now.tables.accuracy} | {name: other.accuracy for name, other in now.others.items()}
         if any(map(len, curves.values())):
-            draw(plots.accuracy_curves(curves, chosen.num_frames, title), "accuracy")
-            table("accuracy", lambda: now.tables.accuracy)
+            show(views.accuracy(origin_of(chosen), curves, chosen.num_frames))
     with right:
         st.markdown(f"#### Norm statistics at {chosen.num_frames} frames")
-        divergences(now.tables, chosen.num_frames)
+        divergences(chosen, now.tables)
 
 
-def divergences(found: Tables, num_frames: int) -> None:
+def divergences(chosen: Selection, found: Tables) -> None:
     """What the norms see at this frame count against what they normalise with."""
     measure = choose_measure("measure")
-    everything = found.divergence
-    rows = everything[everything.num_frames == num_frames]
-    if rows.empty:
-        st.caption(STATELESS if found.knows(num_frames) else "Not computed yet.")
-        return
-    draw(plots.divergence_bars(rows, measure, upper=everything[measure].max()), "divergence")
-    table("divergence", lambda: rows)
+    if (found.divergence.num_frames == chosen.num_frames).any():
+        show(views.divergence(origin_of(chosen), found.divergence, chosen.num_frames, measure))
+    else:
+        st.caption(STATELESS if found.knows(chosen.num_frames) else "Not computed yet.")
 
 
 def branches(chosen: Selection) -> None:
@@ -118,8 +114,7 @@ def branches(chosen: Selection) -> None:
         st.caption("The branches share their norms." if shared else STATELESS)
         return
     st.caption("Running statistics of each branch against those of the longest: read from the file, without data.")
-    draw(plots.branch_divergence_lines(rows, choose_measure("branch_measure")), "branches")
-    table("branches", lambda: rows)
+    show(views.branches(origin_of(chosen), rows, choose_measure("branch_measure")))
 
 
 def card(chosen: Selection) -> None:
@@ -132,7 +127,7 @@ def card(chosen: Selection) -> None:
             st.caption(f"Hash of the file: {chosen.checkpoint.digest}")
 
 
-def show(chosen: Selection) -> None:
+def content(chosen: Selection) -> None:
     now = known(chosen)
     profile = session.profile(chosen.checkpoint)
     say(chosen, now)
@@ -144,4 +139,4 @@ def show(chosen: Selection) -> None:
     card(chosen)
 
 
-page(show)
+page(content)

@@ -1,0 +1,62 @@
+"""What a view is, and the lines with which its Python begins."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+IMPORTS = {
+    "ffn.": "import ffn",
+    "moving_shapes.": "from ffn import moving_shapes",
+    "clips_for(": "from ffn.data import clips_for",
+    "analysis.": "from workbench import analysis",
+    "plots.": "from workbench import plots",
+    "experiments.": "from workbench import experiments",
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """A chart, the table behind it, and the Python that makes them as `figure` and `table`."""
+
+    key: str  # one word, for widgets and file names
+    title: str
+    figure: Any  # a plotly figure with alt text (`plots.alt_text`)
+    table: pd.DataFrame
+    python: str
+    link: str = ""  # where the dashboard shows it
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a view is of: a checkpoint and videos, by their places; `data` is None for the embedded test split."""
+
+    title: str
+    checkpoint: Path | None  # None for an upload, which has no place
+    data: Path | None = None
+
+    def python(self, lines: str, frames: Iterable[int] = (), others: "Mapping[str, Origin] | None" = None) -> str:
+        """`lines` after those that load the network as `model`, and the clips at `frames` as `clips`, if any.
+
+        `data` are the videos, `unlabelled` those from which statistics come. Networks of `others` are loaded by name.
+        """
+        counts = sorted({int(t) for t in frames})
+        networks = {"model": self, **(others or {})}
+        opening = [f"{name} = ffn.load({origin._place()!r})" for name, origin in networks.items()]
+        opening += [f"data = {self._videos('test')}"] if counts or "data" in lines else []
+        opening += [f"unlabelled = {self._videos('val')}"] if "unlabelled" in lines else []
+        opening += [f"clips = clips_for(model.card, data, {counts})"] if counts else []
+        return "\n".join([*_imports("\n".join([*opening, lines])), "", *opening, "", lines.strip(), ""])
+
+    def _place(self) -> str:
+        return str(self.checkpoint or f"{self.title}.safetensors")
+
+    def _videos(self, split: str) -> str:
+        return f"moving_shapes.prepare({split!r})" if self.data is None else repr(str(self.data))
+
+
+def _imports(lines: str) -> list[str]:
+    """The imports that `lines` use."""
+    return [statement for use, statement in IMPORTS.items() if use in lines]
