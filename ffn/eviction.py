@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import accumulate
+from math import inf
 from pathlib import Path
 
 
@@ -12,15 +14,15 @@ def touch(path: Path) -> None:
         os.utime(path)
 
 
-def surplus(files: Iterable[Path], limit: int) -> list[Path]:
-    """Those of `files` that were used longest ago, without which the others take at most `limit` bytes together."""
-    known = sorted(filter(None, map(_about, files)), reverse=True)
-    left, found = limit, []
-    for _, size, path in known:
-        left -= size
-        if left < 0:
-            found.append(path)
-    return found[::-1]
+def surplus(files: Iterable[Path], limit: int, *, largest: float = inf) -> list[Path]:
+    """Those of `files` that were used longest ago, without which the others take at most `limit` bytes together.
+
+    What takes more than `largest` bytes by itself is left out of account.
+    """
+    latest = sorted(filter(None, map(_about, files)), reverse=True)
+    counted = [(size, path) for _, size, path in latest if size <= largest]
+    totals = accumulate(size for size, _ in counted)
+    return [path for (_, path), total in zip(counted, totals, strict=True) if total > limit]
 
 
 def _about(path: Path) -> tuple[int, int, Path] | None:

@@ -2,22 +2,26 @@
 
 The file holds the frames of the videos one after another, uint8 (T, 3, h, w) each, then where they lie as JSON, then
 the length of that in 8 bytes. A video that cannot be read is not in it.
+
+Files that were remembered without being asked for take a bounded room together: those that were used longest ago go,
+but none that a process has mapped, nor one so large that somebody asked for it and it would take hours to make anew.
 """
 
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from math import prod
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 
+from ffn.eviction import surplus, touch
 from ffn.files import cache_folder, replacing
 from ffn.lists import Record
 from ffn.processes import processes
@@ -27,13 +31,14 @@ from ffn.video import UnreadableVideoError, open_video
 
 try:
     import fcntl
-except ImportError:  # no such locks on Windows: who starts at once builds at once, and the last file stays
+except ImportError:  # no such locks on Windows: who starts at once builds at once, and mapped files cannot be removed
     fcntl = None  # type: ignore[assignment]
 
 R = TypeVar("R")
 Shape = tuple[int, int, int, int]  # T, 3, h, w
 FEW = 256  # videos are decoded here sooner than by processes that have yet to import torch
 SMALL = 4 * 2**30  # bytes of pixels that are remembered without being asked for
+LIMIT = 4 * SMALL  # bytes of all such files together
 
 
 class Pixels:
@@ -41,7 +46,9 @@ class Pixels:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._bytes = np.asarray(np.memmap(path, np.uint8, "r"))
+        with path.open("rb") as file:
+            _lock(file, exclusive=False)  # for as long as it is mapped: the map keeps a copy of the descriptor
+            self._bytes = np.asarray(np.memmap(file, np.uint8, "r"))
         end = len(self._bytes) - 8
         length = int.from_bytes(self._bytes[end:].tobytes(), "little")
         self._places = [place and _Place(*place) for place in json.loads(self._bytes[end - length : end].tobytes())]
@@ -91,7 +98,10 @@ def remembered(
     with _alone(path):
         if not path.exists():
             _build(path, records, preprocessing, workers, progress or (lambda done, total: None))
-    return Pixels(path)
+        touch(path)
+        found = Pixels(path)
+    _evict(path.parent)
+    return found
 
 
 def estimate(records: Sequence[Record], preprocessing: Preprocessing, probes: int = 16) -> int:
@@ -101,14 +111,33 @@ def estimate(records: Sequence[Record], preprocessing: Preprocessing, probes: in
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Waits until no other process is here for the same path, and clears away what a killed one left."""
+def _alone(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Waits until no other process is here for the same path, and clears away what a killed one left.
+
+    Raises:
+        OSError: when another process is here, and there is no time to `wait`.
+    """
     with path.with_suffix(".lock").open("w") as file:
+        _lock(file, wait=wait)
         if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
             for remains in path.parent.glob(f".*.{path.name}"):
                 remains.unlink()
         yield
+
+
+def _lock(file: IO, *, exclusive: bool = True, wait: bool = True) -> None:
+    """Until `file` and all copies of its descriptor are closed."""
+    if fcntl:
+        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
+
+
+def _evict(folder: Path) -> None:
+    """Removes what was used longest ago of what nobody asked for, until the rest takes at most `LIMIT` bytes."""
+    for path in surplus(folder.glob("[!.]*.pixels"), LIMIT, largest=SMALL):
+        with suppress(OSError), _alone(path, wait=False):  # in use, and so it stays
+            with path.open("rb") as file:
+                _lock(file, wait=False)
+            path.unlink()
 
 
 def _build(
