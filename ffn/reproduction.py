@@ -5,7 +5,7 @@ processes as there are cores or GPUs share the work, and a killed one is taken u
 seen once by each network, when it is trained.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -78,6 +78,15 @@ class BusyError(Exception):
     """Another process is at a training that is needed."""
 
 
+def share(wanted: Iterable[tuple[Entry, int]], make: Callable[..., None]) -> None:
+    """`make(entry, seed, wait=...)` of every entry and seed; what others are at is left to them until the end."""
+    work = list(wanted)
+    for wait in (False, True):
+        for entry, seed in work:
+            with suppress(BusyError):
+                make(entry, seed, wait=wait)
+
+
 class Reproduction:
     """Trains what the tables need and writes their rows.
 
@@ -105,22 +114,26 @@ class Reproduction:
 
     def run(self, tables: Sequence[str] = tuple(TABLES), seeds: Sequence[int] = SEEDS) -> None:
         """Makes the rows that are missing; what other processes are at is left to them and waited for at the end."""
-        wanted = [(entry, seed) for seed in seeds for entry in entries(tables)]
-        for wait in (False, True):
-            for entry, seed in wanted:
-                with suppress(BusyError):
-                    if not self._is_there(entry, seed):
-                        self._write(entry, seed, self.answers(entry, seed, wait=wait))
+        share([(entry, seed) for seed in seeds for entry in entries(tables)], self._make_rows)
+
+    def _make_rows(self, entry: Entry, seed: int, *, wait: bool) -> None:
+        if not self._is_there(entry, seed):
+            self._write(entry, seed, self.answers(entry, seed, wait=wait))
 
     def answers(self, entry: Entry, seed: int, *, wait: bool) -> Answers:
         """What the entry's network gives on the test split; trained first where it is not there yet."""
         if entry.method == "ensemble":
             return averaged([self.answers(member, seed, wait=wait) for member in members(entry)])
-        return Answers.load(self._trained(entry, seed, wait=wait) / "test.npz")
+        return Answers.load(self.trained(entry, seed, wait=wait) / "test.npz")
 
-    def _trained(self, entry: Entry, seed: int, *, wait: bool) -> Path:
+    def trained(self, entry: Entry, seed: int, *, wait: bool) -> Path:
+        """The folder of the entry's training, which has come to its end; made first where it has not.
+
+        Raises:
+            BusyError: when another process is at it, or at what it starts from, unless we `wait`.
+        """
         before = origin(entry)
-        start = self._trained(before, seed, wait=wait) if before else self._pretrained(entry.backbone, seed, wait=wait)
+        start = self.trained(before, seed, wait=wait) if before else self._pretrained(entry.backbone, seed, wait=wait)
         settings = {**recipe_of(entry), "init": str(start / "last.safetensors")}
         return self._make(self.folder / f"{recipe(entry)}-{seed}", settings, seed, wait=wait)
 

@@ -66,9 +66,9 @@ def by_frames(rows: Sequence[Row], line: tuple[str, str, str]) -> dict[int, list
     return dict(sorted(found.items()))
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation over seeds."""
-    return f"{mean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+def spread(values: Sequence[float], style: str = ".1f") -> str:
+    """Mean, in a format of Python's, and standard deviation over seeds."""
+    return f"{mean(values):{style}}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def summary(table: str, counts: Sequence[int], results: Path = RESULTS, paper: Path = PAPER) -> list[dict[str, str]]:
