@@ -112,7 +112,7 @@ def frontier(videos: Recorded, *, passes: int = 3, levels: int = 24, progress: P
         found += _Passes(videos, counts).best(levels)
         if progress:
             progress(done, len(sequences))
-    return [found[place] for place in _front([o.macs for o in found], [o.correct for o in found])]
+    return [found[place] for place in front([o.macs for o in found], [o.correct for o in found])]
 
 
 def choose(outcomes: Sequence[Outcome], budget: float) -> Outcome:
@@ -173,13 +173,13 @@ class _Passes:
             stops = self.stops(part)
             macs += self.macs[stops].mean(1).tolist()
             correct += self.correct(stops).tolist()
-        return [self.outcome(tuple(rows[place].tolist())) for place in _front(macs, correct)]
+        return [self.outcome(tuple(rows[place].tolist())) for place in front(macs, correct)]
 
 
-def _front(macs: Sequence[float], correct: Sequence[int]) -> Iterator[int]:
-    """The places of those that are more often correct than all that cost no more, from the cheapest."""
-    best = -1
-    for place in sorted(range(len(macs)), key=lambda place: (macs[place], -correct[place])):
+def front(costs: Sequence[float], correct: Sequence[float]) -> Iterator[int]:
+    """The Pareto front: the places of those more often correct than all that cost no more, from the cheapest."""
+    best = -inf
+    for place in sorted(range(len(costs)), key=lambda place: (costs[place], -correct[place])):
         if correct[place] > best:
             best = correct[place]
             yield place
@@ -198,10 +198,15 @@ class Reader(Protocol):
 class Answer:
     """What an adaptive classifier says of one video, and what it took."""
 
-    probabilities: np.ndarray  # (K,), the mean of the passes
+    running: np.ndarray  # (S, K), after each pass the mean of those so far
     counts: tuple[int, ...]  # the passes made
     macs: int  # of all of them
     decoded: int  # different frames
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The answer (K,): the mean of all passes."""
+        return self.running[-1]
 
 
 class AdaptiveClassifier:
@@ -234,13 +239,14 @@ class AdaptiveClassifier:
         reader = open_video(Path(video)) if isinstance(video, str | Path) else video
         frames = _Frames(reader, self.model)
         needed = (*self.policy.thresholds, -inf)
-        total = np.zeros(())
+        total, running = np.zeros(()), []
         for passes, (count, threshold) in enumerate(zip(self.policy.counts, needed, strict=True), start=1):
             total = total + self.model(frames.clip(count))[0].float().cpu().double().softmax(-1).numpy()
-            if (total / passes).max() >= threshold:
+            running.append(total / passes)
+            if running[-1].max() >= threshold:
                 break
         made = self.policy.counts[:passes]
-        return Answer(total / passes, made, sum(self._macs[t] for t in made), len(frames.images))
+        return Answer(np.stack(running), made, sum(self._macs[t] for t in made), len(frames.images))
 
 
 class _Frames:

@@ -200,7 +200,7 @@ def _train(options: argparse.Namespace) -> None:
 def _epoch(experiment: "Experiment", row: dict[str, Any]) -> str:
     """One epoch in one line."""
     losses = ", ".join(f"{t}: {row[f'loss_{t}']:.4f}" for t in experiment.shown if row[f"loss_{t}"] is not None)
-    validated = ", ".join(f"{t}: {row[f'val_{t}']:.2f}" for t in experiment.shown if f"val_{t}" in row)
+    validated = ", ".join(f"{t}: {row[f'val_{t}']:.2f}" for t in experiment.validated if f"val_{t}" in row)
     validation = f"; validation top-1 % at frames {validated}" if validated else ""
     skipped = f"; unreadable videos: {row['unreadable']} (see ffn data check)" if row["unreadable"] else ""
     return f"epoch {row['epoch']}/{experiment.epochs}: loss at frames {losses}{validation}{skipped}"

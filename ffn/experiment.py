@@ -21,7 +21,7 @@ PARTS = {"private-norm": "private_norms", "alteration": "alteration", "sharing":
 CACHE: dict[str, Any] = {"auto": "auto", "on": True, "off": False}
 LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  # faster, most of all in mixed precision
 # What tells where a run takes place, not what comes out of it.
-CIRCUMSTANCES = ("data", "validation", "cache", "workers", "seed")
+CIRCUMSTANCES = ("data", "validation", "tested", "cache", "workers", "seed")
 # Arguments of create_model that are no option of the architecture, and what says them instead.
 ELSEWHERE_SAID = {
     **{argument: f"--without {part}" for part, argument in PARTS.items()},
@@ -38,6 +38,7 @@ class Experiment(Training):
 
     data: str = setting("", "videos to train on: a folder of class/video files, a manifest or a list")
     validation: str = setting("", "videos that tell the best epoch, seen at every trained frame count")
+    tested: tuple[int, ...] = setting((), "further frame counts to validate at, which do not decide the best epoch")
     architecture: str = setting("resnet50", "any of ffn.list_models()")
     frames: tuple[int, ...] = setting((4, 8, 16), "the branches; one count makes an ordinary network")
     without: tuple[str, ...] = setting((), f"parts to leave out: {', '.join(PARTS)} or distillation")
@@ -71,6 +72,7 @@ class Experiment(Training):
         if self.select not in ("mean", "last", *map(str, self.shown)):
             raise ValueError(f"select is mean, last or one of {self.shown}, got {self.select!r}")
         self._check_frames()
+        _ = self.validated  # knows what is no frame count
         self._check_model_options()
         _ = self.preprocessing, self.augmentation  # they know what is impossible
 
@@ -100,6 +102,11 @@ class Experiment(Training):
     def shown(self) -> tuple[int, ...]:
         """The frame counts that are trained on."""
         return self.streams or self.frames
+
+    @property
+    def validated(self) -> tuple[int, ...]:
+        """The frame counts that validation sees."""
+        return check_frames(sorted({*self.shown, *self.tested}))
 
     @property
     def training(self) -> Training:

@@ -103,7 +103,7 @@ class _Run:
         self._remember(self.clips)
         self.model = experiment.build(len(self.clips.classes)).to(device)
         self.validation = (
-            experiment.clips_to_test(experiment.validation, experiment.shown, self.clips.classes)
+            experiment.clips_to_test(experiment.validation, experiment.validated, self.clips.classes)
             if experiment.validation
             else None
         )

@@ -138,6 +138,8 @@ def test_running_a_policy_gives_what_was_recorded(network, folder, stops):
     for n, path in enumerate(paths):
         answer = classify(path)
         np.testing.assert_allclose(answer.probabilities, videos.probabilities[:stops, n].mean(0), atol=1e-5)
+        means = [videos.probabilities[: passes + 1, n].mean(0) for passes in range(stops)]
+        np.testing.assert_allclose(answer.running, means, atol=1e-5)
         assert answer.counts == (2, 4, 12)[:stops]
         assert answer.macs == sum(videos.macs[:stops])
 

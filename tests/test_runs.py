@@ -402,6 +402,19 @@ def test_impossible_settings_are_explained(wrong, message):
         Experiment(**{**TINY, **wrong})
 
 
+def test_further_counts_are_validated_and_decide_nothing(experiment, tmp_path):
+    (row,) = run(replace(experiment, epochs=1, tested=(1, 4, 8)), tmp_path / "more")
+    (alone,) = run(replace(experiment, epochs=1), tmp_path / "alone")
+    assert {name for name in row if name.startswith("val_")} == {"val_1", "val_2", "val_4", "val_8"}
+    times = ("seconds", "clips_per_second", "waiting")
+    assert {k: v for k, v in row.items() if k in alone and k not in times} == {
+        k: v for k, v in alone.items() if k not in times
+    }
+    model = ffn.load(tmp_path / "more" / "last.safetensors")
+    (found,) = evaluate(model, experiment.clips_to_test(experiment.validation, (8,)), batch_size=4)
+    assert row["val_8"] == 100 * found.correct / found.clips
+
+
 def test_model_options_that_timm_does_not_know_are_explained():
     wrong = Experiment(**{**TINY, "model_options": {"chanels": [8]}})
     with pytest.raises(ValueError, match=r"resnet18 cannot be built with .*chanels.*unexpected keyword argument"):
@@ -409,7 +422,7 @@ def test_model_options_that_timm_does_not_know_are_explained():
 
 
 def test_the_digest_stands_for_the_recipe_alone(experiment, videos, reference):
-    assert replace(experiment, data="elsewhere", seed=3, workers=2, cache="off").digest == experiment.digest
+    assert replace(experiment, data="elsewhere", tested=(8,), seed=3, workers=2, cache="off").digest == experiment.digest
     others = [
         replace(experiment, epochs=5),
         replace(experiment, without=("alteration",)),
