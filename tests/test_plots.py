@@ -156,6 +156,23 @@ def test_ways_to_answer_stand_side_by_side_at_each_count():
     assert "at 4 frames as trained 50.0 %, private 80.0 %" in plots.alt_text(figure)
 
 
+def test_every_way_to_answer_other_counts_has_a_curve_with_its_spread_over_seeds():
+    right = {("nearest", 0, 6): 50, ("nearest", 1, 6): 60, ("nearest", 0, 10): 70, ("separate", 0, 6): 80}
+    rows = [
+        {"split": "test", "way": way, "seed": seed, "num_frames": t, "correct": correct, "clips": "100"}
+        for (way, seed, t), correct in right.items()
+    ]
+    table = analysis.policies([*rows, {**rows[0], "split": "val"}])
+    assert list(table) == ["way", "num_frames", "top1", "sd", "seeds"]
+    assert table.top1.tolist() == [55, 70, 80]
+    assert table.sd.fillna(-1).tolist() == pytest.approx([50**0.5, -1, -1])
+    assert table.seeds.tolist() == [2, 1, 1]
+    nearest, separate = plots.policy_curves(table).data
+    assert (nearest.name, list(nearest.x), list(nearest.y)) == ("nearest", [6, 10], [55, 70])
+    assert list(separate.error_y.array) == [0]
+    assert "nearest 55.0 at 6, 70.0 at 10; separate 80.0 at 6." in plots.alt_text(plots.policy_curves(table))
+
+
 def test_a_measure_that_was_not_recorded_is_an_empty_figure(divergences):
     for draw in (plots.divergence_heatmap, plots.divergence_bars):
         assert "not recorded" in plots.alt_text(draw(divergences, "wasserstein"))

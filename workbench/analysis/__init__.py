@@ -8,6 +8,7 @@ from workbench.analysis.accuracies import (
     budget,
     costs,
     curves,
+    policies,
     sweep,
     training,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "norm_inputs",
     "norm_parameters",
     "paired",
+    "policies",
     "probes",
     "recovery",
     "reliability",

@@ -59,6 +59,18 @@ def curves(models: Mapping[str, FrameFlexible], clips: Clips, *, progress: Progr
     return pd.concat(tables, names=["network"]).reset_index(level="network").reset_index(drop=True)
 
 
+def policies(rows: Iterable[Mapping[str, Any]], split: str = "test") -> pd.DataFrame:
+    """Columns way, num_frames, top1, sd, seeds of what `ffn reproduce any-frame` recorded on a split.
+
+    One row per way to answer and frame count: the mean over seeds in percent, and their standard deviation, NaN for
+    one.
+    """
+    numbers = {"num_frames": int, "correct": int, "clips": int}
+    table = pd.DataFrame([row for row in rows if row["split"] == split]).astype(numbers)
+    by_way = table.assign(top1=100 * table.correct / table.clips).groupby(["way", "num_frames"], sort=False).top1
+    return by_way.agg(top1="mean", sd="std", seeds="count").reset_index()
+
+
 def costs(model: FrameFlexible, frames: Iterable[int], size: int | None = None) -> pd.DataFrame:
     """Columns num_frames, branch, params, gmacs, gflops of one clip (1 GFLOP is 2 GMACs; the paper counts GMACs)."""
     found = {t: cost(model, t, size) for t in frames}

@@ -3,6 +3,7 @@
 from workbench.plots.accuracies import (
     accuracy_curves,
     budget_curves,
+    policy_curves,
     train_test_matrix,
     training_curves,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "gap_bars",
     "norm_inputs",
     "norm_parameters",
+    "policy_curves",
     "probe_curves",
     "reliability_diagram",
     "similarity_curves",

@@ -12,6 +12,7 @@ from workbench.plots.parts import (
     DASHES,
     LEGEND_BELOW,
     SEVERAL,
+    WAYS,
     figure_layout,
     frame_colour,
     frames_axis,
@@ -91,6 +92,28 @@ def budget_curves(table: pd.DataFrame) -> go.Figure:
     )
 
 
+def policy_curves(table: pd.DataFrame) -> go.Figure:
+    """Top-1 against frames that were not trained, a curve per way to answer (table of `analysis.policies`).
+
+    Bars are standard deviations over seeds.
+    """
+    figure = new_figure(_policy_alt(table), height=470)
+    for place, (way, rows) in enumerate(table.groupby("way", sort=False)):
+        figure.add_scatter(
+            x=rows.num_frames,
+            y=rows.top1,
+            name=str(way),
+            mode="lines+markers",
+            line={"color": (*WAYS, *SEVERAL)[place], "dash": DASHES[place % len(DASHES)]},
+            error_y={"type": "data", "array": rows.sd.fillna(0), "thickness": 1.2},
+            customdata=rows.seeds,
+            hovertemplate="%{x} frames: %{y:.1f} %, seeds: %{customdata}",
+        )
+    counts = sorted(table.num_frames.unique())
+    figure.update_xaxes(frames_axis([table]) | {"tickvals": counts, "ticktext": [str(t) for t in counts]})
+    return figure.update_yaxes(title="top-1 (%), mean and standard deviation over seeds")
+
+
 def _network_colours(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     spare = iter(SEVERAL * len(tables))
     branches = {name: table.branch.unique() for name, table in tables.items()}
@@ -162,6 +185,14 @@ def _accuracy_alt(tables: Mapping[str, pd.DataFrame], num_frames: int | None, hi
     value = _value_at(tables.get(highlight or ""), num_frames or 0)
     marked = "" if value is None else f" Marked: {highlight} at {num_frames} frames, {value:.1f} %."
     return f"Top-1 accuracy against frames per clip. {'; '.join(ranges)}.{marked}"
+
+
+def _policy_alt(table: pd.DataFrame) -> str:
+    ways = [
+        f"{way} {', '.join(f'{row.top1:.1f} at {row.num_frames}' for row in rows.itertuples())}"
+        for way, rows in table.groupby("way", sort=False)
+    ]
+    return f"Top-1 in percent at frame counts that were not trained, mean over seeds: {'; '.join(ways)}."
 
 
 def _training_alt(table: pd.DataFrame) -> str:
