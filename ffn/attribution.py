@@ -11,7 +11,7 @@ import numpy as np
 
 from ffn.data import Clips
 from ffn.model import FrameFlexible
-from ffn.pairing import Estimate, bootstrap, compare_networks, estimate
+from ffn.pairing import Estimate, compare_networks, gain
 from ffn.progress import Progress
 from ffn.statistics import norm_layers
 from ffn.transplantation import gives, select, transplant
@@ -44,13 +44,6 @@ class Attribution:
             )
             for layer in self.ranked
         }
-
-
-def gain(before: np.ndarray, after: np.ndarray, *, draws: int = 10_000, seed: int = 0) -> Estimate:
-    """Accuracy of the answers `after` (N,) less that of those `before` (N,), with a paired bootstrap interval."""
-    right = np.stack([before, after], axis=1)
-    drawn = bootstrap(right, draws=draws, seed=seed)
-    return estimate(float(after.mean() - before.mean()), drawn[:, 1] - drawn[:, 0])
 
 
 def attribute(

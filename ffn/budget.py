@@ -12,20 +12,17 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from math import inf
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ffn.checkpoint import preprocessing
 from ffn.costs import cost
 from ffn.evaluation import Result
+from ffn.footage import Footage, Reader
 from ffn.layers import check_frames
 from ffn.model import FrameFlexible
 from ffn.progress import Progress
-from ffn.sampling import segment_indices
-from ffn.video import open_video
 
 
 @dataclass(frozen=True)
@@ -185,15 +182,6 @@ def front(costs: Sequence[float], correct: Sequence[float]) -> Iterator[int]:
             yield place
 
 
-class Reader(Protocol):
-    """A video of which any frames can be read: `ffn.video.Video` or `Frames`, for instance."""
-
-    def __len__(self) -> int: ...
-
-    def frames(self, indices: Sequence[int]) -> np.ndarray:
-        """RGB frames (N, H, W, 3), uint8, at increasing `indices`."""
-
-
 @dataclass(frozen=True)
 class Answer:
     """What an adaptive classifier says of one video, and what it took."""
@@ -201,7 +189,7 @@ class Answer:
     running: np.ndarray  # (S, K), after each pass the mean of those so far
     counts: tuple[int, ...]  # the passes made
     macs: int  # of all of them
-    decoded: int  # different frames
+    decoded: int  # different frames of its footage
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -230,39 +218,20 @@ class AdaptiveClassifier:
         self._macs = {t: cost(model, t).macs for t in policy.counts}
 
     @torch.inference_mode()
-    def __call__(self, video: str | Path | Reader) -> Answer:
-        """The answer to one video, a file, a folder of extracted frames, or an open reader.
+    def __call__(self, video: str | Path | Reader | Footage) -> Answer:
+        """The answer to one video: a file, a folder of extracted frames, an open reader, or footage.
 
         Raises:
             UnreadableVideoError: when it cannot be decoded.
         """
-        reader = open_video(Path(video)) if isinstance(video, str | Path) else video
-        frames = _Frames(reader, self.model)
+        footage = video if isinstance(video, Footage) else Footage(video, preprocessing(self.model.card))
+        device = next(self.model.parameters()).device
         needed = (*self.policy.thresholds, -inf)
         total, running = np.zeros(()), []
         for passes, (count, threshold) in enumerate(zip(self.policy.counts, needed, strict=True), start=1):
-            total = total + self.model(frames.clip(count))[0].float().cpu().double().softmax(-1).numpy()
+            total = total + self.model(footage.clip(count).to(device))[0].float().cpu().double().softmax(-1).numpy()
             running.append(total / passes)
             if running[-1].max() >= threshold:
                 break
         made = self.policy.counts[:passes]
-        return Answer(np.stack(running), made, sum(self._macs[t] for t in made), len(frames.images))
-
-
-class _Frames:
-    """The frames of a video that were decoded so far, preprocessed."""
-
-    def __init__(self, reader: Reader, model: FrameFlexible) -> None:
-        self.reader = reader
-        self.preprocessing = preprocessing(model.card)
-        self.device = next(model.parameters()).device
-        self.images: dict[int, Tensor] = {}
-
-    def clip(self, num_frames: int) -> Tensor:
-        """The clip (1, T, 3, h, w) of `num_frames` frames."""
-        indices = segment_indices(len(self.reader), num_frames).tolist()
-        if missing := sorted(set(indices) - self.images.keys()):
-            images = self.preprocessing.cut(self.preprocessing.shrink(self.reader.frames(missing)))
-            self.images.update(zip(missing, images, strict=True))
-        clip = torch.stack([self.images[index] for index in indices])
-        return self.preprocessing.normalise(clip.to(self.device)).unsqueeze(0)
+        return Answer(np.stack(running), made, sum(self._macs[t] for t in made), len(footage.images))

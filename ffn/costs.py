@@ -1,11 +1,15 @@
-"""What a prediction costs: parameters, MACs and FLOPs, exact for every frame count, and latency measured here."""
+"""What a prediction costs: parameters, MACs, memory, exact for every frame count, and latency measured here."""
 
 import time
+import weakref
 from dataclasses import dataclass
-from statistics import median
+from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from ffn.layers import nearest
@@ -20,21 +24,48 @@ class Cost:
     params: int
     macs: int
     flops: int
+    memory: int  # bytes: the peak of what is alive at once beside the parameters, the clip included
 
 
 def cost(model: FrameFlexible, num_frames: int, size: int | None = None) -> Cost:
-    """Parameters of the model, and MACs and FLOPs of one clip of `num_frames` frames of `size` x `size` pixels.
+    """Parameters of the model, and what one clip of `num_frames` frames of `size` x `size` pixels takes to predict.
 
     Counted on the meta device: exact, in milliseconds, and no data moves. `size` is by default that of the model's
-    card, or 224.
+    card, or 224. Memory is that of the float32 tensors of an eager forward pass without gradients; what kernels take
+    for themselves, and fused attention saves, depends on the device and is not in it.
     """
     size = size or input_size(model)
     network = on_meta(model.at(nearest(num_frames, model.frames), num_frames)).eval()
-    clip = torch.empty(1, num_frames, 3, size, size, device="meta")
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(clip)
+    alive = _Alive(network)
+    with FlopCounterMode(display=False) as counter, alive, torch.no_grad():
+        network(torch.empty(1, num_frames, 3, size, size, device="meta"))
     flops = counter.get_total_flops()
-    return Cost(params=parameters(model), macs=flops // 2, flops=flops)
+    return Cost(params=parameters(model), macs=flops // 2, flops=flops, memory=alive.peak)
+
+
+class _Alive(TorchDispatchMode):
+    """Counts the bytes of tensors that are alive at once, those of `network` aside."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known = weakref.WeakSet(tensor.untyped_storage() for tensor in network.state_dict().values())
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor) and leaf.untyped_storage() not in self._known:
+                self._add(leaf.untyped_storage())
+        return result
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        self._known.add(storage)
+        self.now += storage.nbytes()
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._free, storage.nbytes())
+
+    def _free(self, size: int) -> None:
+        self.now -= size
 
 
 def parameters(model: nn.Module) -> int:
@@ -47,9 +78,38 @@ def input_size(model: FrameFlexible) -> int:
     return int(model.card.get("input_size") or fixed_size(model) or 224)
 
 
+def stored(model: nn.Module) -> int:
+    """Bytes of the parameters and buffers, each counted once: what `ffn.save` writes, less the card."""
+    tensors = {id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()}
+    return sum(tensor.nbytes for tensor in tensors.values())
+
+
+def private_parameters(model: FrameFlexible) -> dict[int, int]:
+    """How many of the parameters each branch has for itself; all others are shared."""
+    names = [f".{name}." for name, _ in model.named_parameters()]
+    sizes = [parameter.numel() for parameter in model.parameters()]
+    return {
+        t: sum(size for name, size in zip(names, sizes, strict=True) if f".by_frames.{t}." in name)
+        for t in model.frames
+    }
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of forward passes of one clip: half of the `passes` take at most p50, 95 % at most p95."""
+
+    p50: float
+    p95: float
+    passes: int
+
+
 @torch.inference_mode()
-def latency(model: FrameFlexible, num_frames: int, size: int | None = None, *, repeats: int = 5) -> float:
-    """Median milliseconds of a forward pass of one clip on the model's device, after a warm-up.
+def latency(
+    model: FrameFlexible, num_frames: int, size: int | None = None, *, repeats: int = 40, seconds: float = 1.0
+) -> Latency:
+    """How long a forward pass of one clip takes on the model's device, after a warm-up.
+
+    At most `repeats` passes are timed, and no more once `seconds` are over and there are five.
 
     Raises:
         ValueError: when the model is in training mode, in which a pass would change its statistics.
@@ -69,4 +129,8 @@ def latency(model: FrameFlexible, num_frames: int, size: int | None = None, *, r
         return (time.perf_counter() - start) * 1000
 
     once()
-    return median(once() for _ in range(repeats))
+    times: list[float] = []
+    while len(times) < repeats and (len(times) < 5 or sum(times) < 1000 * seconds):
+        times.append(once())
+    p50, p95 = np.quantile(times, (0.5, 0.95), method="higher").tolist()
+    return Latency(p50, p95, len(times))

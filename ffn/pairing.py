@@ -3,7 +3,7 @@
 Shapes: N videos, K networks, D draws of the bootstrap.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,3 +114,23 @@ def estimate(value: float, drawn: np.ndarray, level: float = 0.95) -> Estimate:
     low = np.quantile(np.where(np.isnan(drawn), -np.inf, drawn), tail, method="lower")
     high = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), 1 - tail, method="higher")
     return Estimate(value, float(low), float(high))
+
+
+def gain(before: np.ndarray, after: np.ndarray, *, draws: int = 10_000, seed: int = 0) -> Estimate:
+    """Accuracy of the answers `after` (N,) less that of those `before` (N,), with a paired bootstrap interval."""
+    right = np.stack([before, after], axis=1)
+    drawn = bootstrap(right, draws=draws, seed=seed)
+    return estimate(float(after.mean() - before.mean()), drawn[:, 1] - drawn[:, 0])
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of several tests, corrected so that one of them is at most 5 % by chance in 5 % of all cases.
+
+    The smallest counts times the number of tests, the next times one less, and so on, none less than one before it
+    (Holm 1979); the tests may depend on each other.
+    """
+    corrected, worst = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = worst
+    return corrected

@@ -6,10 +6,10 @@ import torch
 from conftest import redraw, small
 
 import ffn
-from ffn.attribution import attribute, gain
+from ffn.attribution import attribute
 from ffn.evaluation import evaluate
 from ffn.gap import share_explained
-from ffn.pairing import bootstrap, compare_networks, estimate
+from ffn.pairing import bootstrap, compare_networks, estimate, gain
 from ffn.statistics import norm_layers
 from ffn.transplantation import transplant
 

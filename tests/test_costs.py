@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from conftest import small
+from conftest import private, small
 
 import ffn
-from ffn.costs import latency
+from ffn.costs import latency, parameters, private_parameters, stored
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,11 @@ def test_the_size_is_the_card_s_or_224():
 
 def test_latency_is_measured_in_milliseconds():
     model = small((4,))
-    assert 0.1 < latency(model, 2, 32) < 2000
-    assert latency(model, 16, 64, repeats=3) > latency(model, 1, 32, repeats=3)
+    found = latency(model, 2, 32, repeats=8)
+    assert 0.1 < found.p50 <= found.p95 < 2000
+    assert found.passes == 8
+    assert latency(model, 16, 64, repeats=3).p50 > latency(model, 1, 32, repeats=3).p50
+    assert latency(model, 2, 32, seconds=0).passes == 5
 
 
 def test_cost_needs_a_frame():
@@ -84,3 +87,30 @@ def test_cost_is_known_before_training_at_any_frame_count():
     assert ffn.cost(fresh, 6, 32) == ffn.cost(fresh.eval(), 6, 32)
     with pytest.raises(ValueError, match=r"call model\.eval\(\) first"):
         latency(fresh.train(), 4, 32)
+
+
+def test_memory_is_what_is_alive_at_once_by_hand():
+    model = small((4,), architecture="resnet18", channels=(8, 8, 8, 8))
+    clip, stem = (4 * 4 * channels * side * side for channels, side in ((3, 64), (64, 32)))  # bytes, of 4 frames
+    found = ffn.cost(model, 4, 64).memory
+    assert found == pytest.approx(clip + 2 * stem, rel=1e-3)  # the first norm, whose input and output are the largest
+    assert ffn.cost(model, 8, 64).memory == pytest.approx(2 * found, rel=1e-3)
+
+
+@pytest.mark.parametrize("sharing", [True, False])
+def test_shared_and_private_parameters_are_all(sharing):
+    model = small((2, 4, 8), sharing=sharing)
+    found = private_parameters(model)
+    assert found == {
+        t: sum(p.numel() for n, p in model.named_parameters() if n in private(model, t)) for t in (2, 4, 8)
+    }
+    shared = parameters(model) - sum(found.values())
+    assert (shared > 0) == sharing
+    assert private_parameters(small((4,))) == {4: 0}
+
+
+@pytest.mark.parametrize("frames", [(4,), (2, 4)])
+def test_what_is_stored_is_the_file_less_its_header(checkpoint, frames):
+    path = checkpoint(frames=frames)
+    header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    assert stored(ffn.load(path)) == path.stat().st_size - header

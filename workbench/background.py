@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ffn.costs import Cost, cost, latency
+from ffn.costs import Cost, Latency, cost, latency
 from ffn.evaluation import Result
 from ffn.model import FrameFlexible
 from ffn.progress import Progress, Report
-from workbench.records import Tables, as_record, as_tables, read_records, write_record
+from workbench.records import Record, Tables, as_record, as_tables, read_records, write_record
 
 GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)  # measured by itself for checkpoints without recorded results
 SLIDER = range(1, 33)
@@ -206,18 +206,18 @@ class Sweep:
             for result in self._evaluate_at(self.now, progress):
                 self._keep(as_record(result))
 
-    def _keep(self, record: dict[str, Any]) -> None:
+    def _keep(self, record: Record) -> None:
         if self._folder:
             write_record(self._folder, record)
-        self.records[record["accuracy"]["num_frames"]] = record
+        self.records[record.accuracy["num_frames"]] = record
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a forward pass of one clip costs; `milliseconds` is None where it failed."""
+    """What a forward pass of one clip costs; `latency` is None where it failed."""
 
     cost: Cost
-    milliseconds: float | None
+    latency: Latency | None
 
 
 class Profile:
@@ -254,7 +254,7 @@ class Profile:
             with PROCESSOR.held():
                 self.found[num_frames] = Measured(counted, self._latency(num_frames))
 
-    def _latency(self, num_frames: int) -> float | None:
+    def _latency(self, num_frames: int) -> Latency | None:
         try:
             return latency(self._network, num_frames)
         except RuntimeError:  # not enough memory

@@ -29,10 +29,10 @@ def tiles(chosen: Selection, now: Known) -> None:
     with st.container(horizontal=True):
         tile("Top-1, 95 % interval", *accuracy_tile(now.tables.accuracy, chosen.num_frames))
         if measured:
-            cost, time = measured.cost, measured.milliseconds
+            cost, time = measured.cost, measured.latency
             tile("Compute", f"{cost.macs / 1e9:.3g} GMACs", f"{cost.flops / 1e9:.3g} GFLOPs")
             tile("Parameters", f"{cost.params / 1e6:.2f} M", f"trained at {counts}")
-            tile("Latency", f"{time:.1f} ms" if time else "failed", "one clip, here")
+            tile("Latency", f"{time.p50:.1f} ms" if time else "failed", "median of one clip, here")
         else:
             for label in ("Compute", "Parameters", "Latency"):
                 tile(label, "…", "measuring")
