@@ -49,6 +49,15 @@ def new_figure(alt: str, **layout: Any) -> go.Figure:
     return go.Figure(layout=figure_layout(alt, **layout))
 
 
+def enlarged(figure: go.Figure) -> go.Figure:
+    """The same figure to be read from the back of a room."""
+    larger = go.Figure(figure)
+    height = figure.layout.height or 450
+    return larger.update_layout(font_size=20, legend_font_size=20, height=1.25 * height).update_traces(
+        marker_size=12, line_width=4, selector={"type": "scatter"}
+    )
+
+
 def frames_axis(tables: Iterable[pd.DataFrame]) -> dict[str, Any]:
     # Always the same span, so that nothing jumps while results come in.
     longest = max([TICKS[-1], *(int(count) for table in tables for count in table.num_frames)])

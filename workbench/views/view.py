@@ -8,9 +8,12 @@ from typing import Any
 import pandas as pd
 
 IMPORTS = {
+    "pd.": "import pandas as pd",
     "ffn.": "import ffn",
     "moving_shapes.": "from ffn import moving_shapes",
     "clips_for(": "from ffn.data import clips_for",
+    "read_csv(": "from ffn.files import read_csv",
+    "GAPS": "from ffn.normalisation_gap import GAPS",
     "analysis.": "from workbench import analysis",
     "plots.": "from workbench import plots",
     "experiments.": "from workbench import experiments",
@@ -48,7 +51,7 @@ class Origin:
         opening += [f"data = {self._videos('test')}"] if counts or "data" in lines else []
         opening += [f"unlabelled = {self._videos('val')}"] if "unlabelled" in lines else []
         opening += [f"clips = clips_for(model.card, data, {counts})"] if counts else []
-        return "\n".join([*_imports("\n".join([*opening, lines])), "", *opening, "", lines.strip(), ""])
+        return "\n".join([*imports("\n".join([*opening, lines])), "", *opening, "", lines.strip(), ""])
 
     def _place(self) -> str:
         return str(self.checkpoint or f"{self.title}.safetensors")
@@ -57,6 +60,6 @@ class Origin:
         return f"moving_shapes.prepare({split!r})" if self.data is None else repr(str(self.data))
 
 
-def _imports(lines: str) -> list[str]:
+def imports(lines: str) -> list[str]:
     """The imports that `lines` use."""
     return [statement for use, statement in IMPORTS.items() if use in lines]
