@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from ffn import moving_shapes
+from ffn import decision_files, moving_shapes
 from ffn.checkpoint import describe, load, read_card, save
 from ffn.data import Clips, clips_for
+from ffn.decisions import Decisions
 from ffn.evaluation import evaluate
 from ffn.files import file_hash, read_csv, write_csv
 from ffn.model import FrameFlexible, create_model
@@ -20,6 +21,7 @@ from ffn.transforms import Preprocessing
 
 DEMO = Path(__file__).resolve().parent.parent / "workbench" / "demo"
 GRID = tuple(range(1, 33))  # every frame count of the dashboard's slider
+RECORDS = ("divergence.csv", "predictions.npz", "accuracy.csv")  # beside a checkpoint, by the end of their names
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def _reproduce(recipe: Recipe, manifests: dict[str, Path], output: Path, report:
     data = _clips(manifests["train"], recipe.frames, seed=recipe.training.seed)
     if not _is_made(path, recipe, data.digest):
         save(*_train(recipe, data, path, manifests["val"], report))
-    if not (output / f"{recipe.name}.accuracy.csv").exists():
+    if not all(file.exists() for file in records_of(path)):
         record(path, manifests["test"], report=report)
 
 
@@ -129,14 +131,27 @@ def _train(
     return model, path, card
 
 
+def records_of(path: Path) -> list[Path]:
+    """The files in which the results of a bundled checkpoint are recorded, in the order of `RECORDS`."""
+    return [path.with_suffix(f".{kind}") for kind in RECORDS]
+
+
 def record(path: Path, manifest: Path, *, report: Report) -> None:
-    """Evaluates a bundled checkpoint at every T of the grid and writes the results as CSV files beside it."""
+    """Evaluates a bundled checkpoint at every T of the grid and writes the results beside it.
+
+    Norm statistics, the five best answers to every video, and accuracies, all from the same forward passes.
+    """
     model = load(path)
     clips = clips_for(model.card, manifest, GRID)
     results = evaluate(model, clips, progress=partial(report, f"testing {path.stem}"))
     key = {"checkpoint": file_hash(path), "data": clips.digest}
-    write_csv(path.with_suffix(".divergence.csv"), [key | row for r in results for row in r.divergence_rows()])
-    write_csv(path.with_suffix(".accuracy.csv"), [key | r.accuracy_row() for r in results])
+    divergence, predictions, accuracy = records_of(path)
+    write_csv(divergence, [key | row for r in results for row in r.divergence_rows()])
+    decision_files.save(predictions, Decisions.from_results(results), **key)
+    kept, _ = decision_files.load(predictions)
+    if kept.correct.sum(1).tolist() != [result.correct for result in results]:
+        raise RuntimeError(f"{predictions} does not have the accuracies of its own forward passes")
+    write_csv(accuracy, [key | r.accuracy_row() for r in results])
 
 
 def summary(output: Path = DEMO, frames: tuple[int, ...] = (1, 2, 4, 6, 8, 12, 16, 32)) -> list[dict[str, str]]:

@@ -1,6 +1,6 @@
 """What a network answers video by video as frames come and go; from results of `ffn.evaluate`, no pass of its own.
 
-Shapes: T frame counts, N videos, K classes.
+Shapes: T frame counts, N videos, K classes, R ranks, the 5 best answers (all where K is smaller).
 """
 
 from collections.abc import Sequence
@@ -12,17 +12,18 @@ import numpy as np
 from ffn.evaluation import Result
 
 BINS = 15  # of equal width, as in Guo et al. 2017
+RANKS = 5
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """The answers for the same N videos at T frame counts, in increasing order."""
+    """The best answers for the same N videos at T frame counts, in increasing order."""
 
     frames: tuple[int, ...]
     indices: np.ndarray  # (N,) positions of the videos in the data, increasing
     labels: np.ndarray  # (N,)
-    predictions: np.ndarray  # (T, N) classes
-    confidences: np.ndarray  # (T, N) softmax probability of the predicted class
+    classes: np.ndarray  # (T, N, R), the most probable first
+    probabilities: np.ndarray  # (T, N, R) their softmax, float16: 3 digits, so that a record says what a pass does
     num_classes: int
 
     @classmethod
@@ -32,26 +33,51 @@ class Decisions:
         Raises:
             ValueError: for no results, two of one frame count, results of different data, or no video in all of them.
         """
-        ordered = sorted(results, key=lambda result: result.num_frames)
-        frames = tuple(result.num_frames for result in ordered)
+        return cls.joined([cls._of(result) for result in results])
+
+    @classmethod
+    def _of(cls, result: Result) -> "Decisions":
+        best = np.argsort(-result.logits, axis=-1, kind="stable")[:, :RANKS]  # ties as in argmax
+        probabilities = np.take_along_axis(result.probabilities, best, -1).astype(np.float16)
+        num_classes = result.logits.shape[1]
+        kind = np.min_scalar_type(num_classes)
+        about = (result.num_frames,), result.indices, result.labels
+        return cls(*about, best[None].astype(kind), probabilities[None], num_classes)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Decisions"]) -> "Decisions":
+        """The answers of one network from several passes, for the videos that all of them have.
+
+        Raises:
+            ValueError: as `from_results`.
+        """
+        frames = tuple(t for part in parts for t in part.frames)
         if not frames or len(set(frames)) != len(frames):
-            raise ValueError(f"decisions need one result per frame count, got results at {frames}")
-        indices = reduce(np.intersect1d, [result.indices for result in ordered])
+            raise ValueError(f"decisions need one result per frame count, got results at {tuple(sorted(frames))}")
+        indices = reduce(np.intersect1d, [part.indices for part in parts])
         if not len(indices):
-            raise ValueError(f"there is no video that the results at {frames} frames all have")
-        places = [np.searchsorted(result.indices, indices) for result in ordered]
-        labels = np.stack([result.labels[place] for result, place in zip(ordered, places, strict=True)])
+            raise ValueError(f"there is no video that the results at {tuple(sorted(frames))} frames all have")
+        places = [np.searchsorted(part.indices, indices) for part in parts]
+        labels = np.stack([part.labels[place] for part, place in zip(parts, places, strict=True)])
         if (labels != labels[0]).any():
             raise ValueError("the results are of different data: a video has two labels")
-        probabilities = [result.probabilities[place] for result, place in zip(ordered, places, strict=True)]
-        return cls(
-            frames=frames,
-            indices=indices,
-            labels=labels[0],
-            predictions=np.stack([p.argmax(-1) for p in probabilities]),
-            confidences=np.stack([p.max(-1) for p in probabilities]),
-            num_classes=ordered[0].logits.shape[1],
+        order = np.argsort(frames)
+        classes, probabilities = (
+            np.concatenate([getattr(part, name)[:, place] for part, place in zip(parts, places, strict=True)])[order]
+            for name in ("classes", "probabilities")
         )
+        counts = tuple(frames[i] for i in order)
+        return cls(counts, indices, labels[0], classes, probabilities, parts[0].num_classes)
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """The classes (T, N) that are answered."""
+        return self.classes[..., 0].astype(int)
+
+    @property
+    def confidences(self) -> np.ndarray:
+        """Their softmax probabilities (T, N), float64."""
+        return self.probabilities[..., 0].astype(float)
 
     @property
     def correct(self) -> np.ndarray:

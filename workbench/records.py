@@ -1,6 +1,5 @@
 """Results as plain values and tables, and where they are remembered between sessions."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,36 +7,50 @@ from typing import Any
 
 import pandas as pd
 
+from ffn.decisions import Decisions
 from ffn.evaluation import Result
-from ffn.files import cache_folder, replacing
-from workbench import analysis
+from ffn.files import cache_folder
+from workbench import analysis, stored
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of the results at one frame count."""
+
+    accuracy: dict[str, int]  # a row of `analysis.accuracy`
+    divergence: list[dict[str, Any]]  # rows of `analysis.divergence`
+    unreadable: list[str]
+    decisions: Decisions | None  # None where no video could be read
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of `analysis.accuracy` and `analysis.divergence`, and what could not be read."""
+    """The tables of `analysis.accuracy` and `analysis.divergence`, the answers, and what could not be read."""
 
     accuracy: pd.DataFrame
     divergence: pd.DataFrame
     unreadable: tuple[str, ...] = ()
+    decisions: Decisions | None = None  # at every frame count that is known
 
     def knows(self, num_frames: int) -> bool:
         return bool((self.accuracy.num_frames == num_frames).any())
 
 
-def as_record(result: Result) -> dict[str, Any]:
-    """A result as plain values, without its predictions."""
-    rows = result.divergence_rows()
-    return {"accuracy": result.accuracy_row(), "divergence": rows, "unreadable": list(result.unreadable)}
+def as_record(result: Result) -> Record:
+    """A result without all but the best answers."""
+    decisions = Decisions.from_results([result]) if result.clips else None
+    return Record(result.accuracy_row(), result.divergence_rows(), list(result.unreadable), decisions)
 
 
-def as_tables(records: Sequence[dict[str, Any]]) -> Tables:
+def as_tables(records: Sequence[Record]) -> Tables:
     """Records of several frame counts as tables."""
-    unreadable = dict.fromkeys(reason for record in records for reason in record["unreadable"])
+    unreadable = dict.fromkeys(reason for record in records for reason in record.unreadable)
+    decisions = [record.decisions for record in records if record.decisions]
     return Tables(
-        analysis.accuracy(record["accuracy"] for record in records),
-        analysis.divergence(row for record in records for row in record["divergence"]),
+        analysis.accuracy(record.accuracy for record in records),
+        analysis.divergence(row for record in records for row in record.divergence),
         tuple(unreadable),
+        Decisions.joined(decisions) if decisions else None,
     )
 
 
@@ -49,19 +62,19 @@ def results_folder(checkpoint: str, data: str, policy: str = "nearest") -> Path:
     return cache_folder() / "results" / "-".join([checkpoint, data, *([policy] if policy != "nearest" else [])])
 
 
-def read_records(folder: Path) -> dict[int, dict[str, Any]]:
+def read_records(folder: Path) -> dict[int, Record]:
     """What is remembered, by frame count; a damaged file counts as missing."""
     found = {}
-    for path in folder.glob("*.json"):
+    for path in folder.glob("*.npz"):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = stored.read(path)
             as_tables([record])
-            found[int(record["accuracy"]["num_frames"])] = record
-        except (ValueError, TypeError, KeyError, AttributeError):
+            found[int(record.accuracy["num_frames"])] = record
+        except Exception:  # whatever is wrong with the file, its results can be computed
             continue
     return found
 
 
-def write_record(folder: Path, record: dict[str, Any]) -> None:
-    with replacing(folder / f"{record['accuracy']['num_frames']}.json") as temporary:
-        temporary.write_text(json.dumps(record), encoding="utf-8")
+def write_record(folder: Path, record: Record) -> None:
+    """Keeps a record, by its frame count."""
+    stored.write(folder / f"{record.accuracy['num_frames']}.npz", record)
