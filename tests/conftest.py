@@ -14,17 +14,11 @@ import torch
 from torch import Tensor, nn
 
 import ffn
-from ffn import data, tables
+from ffn import data
 
 torch.set_num_threads(1)
 
 SMALL = {"channels": (16, 16, 24, 32), "num_classes": 7}
-TINY = {"resize": 32, "crop": 24, "select": "last", "batch_size": 4, "epochs": 1, "learning_rate": 1e-3}
-TINY_TABLES = {  # trainings on a network and a schedule that take a second
-    "COMMON": TINY,
-    "PRETRAINING": {**TINY, "method": "single", "frames": (8,)},
-    "BACKBONES": {"resnet10t": {"architecture": "resnet18", "model_options": {"channels": [8, 8, 8, 8]}}},
-}
 
 
 @torch.no_grad()
@@ -105,18 +99,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
-@pytest.fixture(scope="session")
-def splits(tmp_path_factory) -> dict[str, Path]:
-    """By split a folder of four short videos of two classes, which anybody can tell apart."""
-    folder = tmp_path_factory.mktemp("splits")
-    for split in ("train", "val", "test"):
-        for label, level in (("dark", 60), ("light", 200)):
-            for i in range(2):
-                noise = np.random.default_rng(i).integers(-40, 40, (16, 32, 32, 3))
-                write_video(folder / split / label / f"{i}.mp4", (level + noise).astype(np.uint8))
-    return {split: folder / split for split in ("train", "val", "test")}
-
-
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """Writes a small random two-class checkpoint."""
@@ -128,13 +110,6 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
-
-
-@pytest.fixture
-def tiny_tables(monkeypatch) -> None:
-    """The tables' trainings in a second each."""
-    for name, settings in TINY_TABLES.items():
-        monkeypatch.setattr(tables, name, settings)
 
 
 @pytest.fixture
