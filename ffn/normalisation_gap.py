@@ -83,12 +83,12 @@ def gap_rows(networks: Networks, calibration: Clips, test: Clips, *, report: Rep
     return [
         {"trained": "-".join(map(str, networks.as_trained.frames)), "num_frames": t, **row}
         for t in test.frames
-        for row in _ways({name: found[name][t] for name in models} | {"separate": found[f"separate {t}"][t]})
+        for row in ways({name: found[name][t] for name in models} | {"separate": found[f"separate {t}"][t]})
     ]
 
 
-def _ways(right: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """The rows of one frame count from the answers (N,) of every way."""
+def ways(right: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """A row for every way to answer one frame count, from its answers (N,); "as trained" and "separate" set the gap."""
     return [_row(way, answers, right["as trained"], right["separate"]) for way, answers in right.items()]
 
 

@@ -16,7 +16,7 @@ from ffn import bundled as networks
 from ffn.data import clips_for
 from ffn.policies import POLICIES
 from ffn.statistics import norm_layers
-from workbench import analysis, background, session
+from workbench import analysis, background, jobs, session
 
 APP = str(Path(__file__).parent.parent / "app.py")
 TITLES = ("A TSM", "An FFN")
@@ -155,7 +155,7 @@ def test_a_policy_answers_counts_that_were_not_trained(folder, policy):
     assert metric(app, "Top-1").endswith("%")
     clips = clips_for(chosen.checkpoint.card, folder, (3,))
     (expected,) = ffn.evaluate(session.model(chosen.checkpoint), clips, policy=policy, calibration=clips)
-    assert sweep.records[3]["accuracy"]["correct"] == expected.correct
+    assert sweep.records[3].accuracy["correct"] == expected.correct
     assert f"answers by {policy}" in app.subheader[0].value
 
 
@@ -163,7 +163,7 @@ def test_the_experiment_recomputes_statistics_and_says_what_that_gives(folder):
     app = opened(data="a folder or manifest", data_path=folder, checkpoint=TITLES[1], frames=3)
     app.switch_page("workbench/pages/normalisation.py").run()
     app.button(key="experiment_start").click().run()
-    job = session.experiment(app.session_state[session.SELECTION], folder)
+    job = jobs.experiment(app.session_state[session.SELECTION], folder)
     job.task.wait(60)
     assert not job.task.error
     app.run()

@@ -30,16 +30,35 @@ def all_views(origin: Origin) -> dict[str, View]:
     accuracy, divergence = analysis.sweep(model, clips_for(model.card, origin.data, COUNTS))
     other = _saved(origin.checkpoint.with_name("second.safetensors"), origin.data, "Another")
     held = analysis.norm_parameters({"A network": model, "Another": ffn.load(other.checkpoint)})
-    found = experiments.recalibration(model, origin.data, origin.data, 1)
     shown = [
         views.accuracy(origin, {"A network": accuracy}, 2),
         views.divergence(origin, divergence, 1, "wasserstein"),
         views.shifts(origin, divergence, "mean_shift"),
         views.branches(origin, analysis.branch_divergence(model), "mean_shift"),
         views.norms(origin, held, other),
-        *views.experiment(origin, found, 1),
+        *of_norms(origin, model, other),
     ]
     return {view.key: view for view in shown}
+
+
+def of_norms(origin: Origin, model: ffn.FrameFlexible, beside: Origin) -> list[View]:
+    other, data = ffn.load(beside.checkpoint), origin.data
+    found = experiments.recalibration(model, data, data, 1, other, other)
+    seen = experiments.channels(model, data, 1, "recalibrate", data)
+    return [
+        *views.experiment(origin, found, 1, beside, beside),
+        views.channels(origin, seen, "layer1.0.bn1", 1, "recalibrate"),
+        views.networks(origin, analysis.network_divergence(model, other), "mean_shift", beside),
+        views.transplant(
+            origin,
+            experiments.transplantation(model, other, data, 1, 4, "layer2", ("affine",)),
+            1,
+            beside,
+            4,
+            "layer2",
+            ("affine",),
+        ),
+    ]
 
 
 def test_the_python_of_a_view_makes_its_table_and_figure(origin):

@@ -56,18 +56,29 @@ def place_of(checkpoint: Checkpoint, data: Path | None = None) -> Origin:
     return Origin(checkpoint.title, source.resolve() if isinstance(source, Path) else None, data)
 
 
-def show(view: View) -> None:
-    """A chart, and behind it what it is made of, sent only when it is looked at."""
+def show(view: View, clicked: Callable[[], None] | None = None) -> None:
+    """A chart, and behind it what it is made of, sent only when it is looked at.
+
+    `clicked` is called before the page is drawn anew when bars or points are chosen; `clicks` says which.
+    """
     st.plotly_chart(
         view.figure,
         key=f"{view.key}_chart",
         width="stretch",
         config={"displayModeBar": False},
         alt=plots.alt_text(view.figure),
+        on_select=clicked or "ignore",
+        selection_mode="points",
     )
     with st.expander("Table, Python, report", key=f"{view.key}_table", on_change="rerun") as opened:
         if opened.open:
             behind(replace(view, link=link()))
+
+
+def clicks(key: str) -> list[Any]:
+    """The bars or points chosen in the chart of the view `key`, as Plotly tells of them."""
+    chart = st.session_state.get(f"{key}_chart")
+    return chart.selection.points if chart else []
 
 
 def behind(view: View) -> None:

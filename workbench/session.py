@@ -8,15 +8,15 @@ import gc
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from ffn import moving_shapes
-from ffn.bundled import DEMO, RECIPES
+from ffn import decision_files, moving_shapes
+from ffn.bundled import DEMO, RECIPES, records_of
 from ffn.card import Card, CheckpointError, read_card
 from ffn.checkpoint import load, save
 from ffn.data import DataError, clips_for
@@ -26,13 +26,13 @@ from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
 from ffn.policies import any_frame
 from ffn.progress import Progress, Report
-from ffn.statistics import batch_norms, norm_layers
 from workbench import analysis, experiments
 from workbench.background import Job, Profile, Sweep, Task
 from workbench.records import EMPTY, Tables, results_folder
+from workbench.training import Trainings
 from workbench.views import View
 
-SELECTION, REPORT = "_selection", "_report"  # where the session state keeps them
+SELECTION, REPORT, OWN = "_selection", "_report", "_own"  # where the session state keeps them
 
 
 # --- What is chosen -------------------------------------------------------------------------------------------
@@ -105,6 +105,22 @@ def bundled() -> dict[str, Path]:
     paths = sorted(DEMO.glob("*.safetensors"), key=lambda path: (path.stem not in order, path.stem))
     paths.sort(key=lambda path: order.index(path.stem) if path.stem in order else len(order))
     return {_title(str(path), *_stamp(path)): path for path in paths}
+
+
+def other_bundled(checkpoint: Checkpoint) -> dict[str, Checkpoint]:
+    """The other bundled checkpoints by title."""
+    every = (open_path(path) for path in bundled().values())
+    return {other.title: other for other in every if other.digest != checkpoint.digest}
+
+
+def alike(checkpoint: Checkpoint) -> dict[str, Checkpoint]:
+    """Those of the same architecture and classes, by title."""
+    same = ("architecture", "timm_kwargs", "classes")
+    return {
+        title: other
+        for title, other in other_bundled(checkpoint).items()
+        if all(other.card.get(key) == checkpoint.card.get(key) for key in same)
+    }
 
 
 def open_path(path: Path) -> Checkpoint:
@@ -203,7 +219,7 @@ def recordings() -> dict[str, Recorded]:
     """The recorded results of the bundled checkpoints, by the hash of the checkpoint."""
     found = {}
     for title, path in bundled().items():
-        files = [path, *(path.with_suffix(f".{kind}.csv") for kind in ("accuracy", "divergence"))]
+        files = [path, *records_of(path)]
         if all(file.is_file() for file in files) and (read := _recorded(title, str(path), *map(_stamp, files))):
             found[read[0]] = read[1]
     return found
@@ -212,13 +228,15 @@ def recordings() -> dict[str, Recorded]:
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _recorded(title: str, path: str, *stamps: tuple[int, int]) -> tuple[str, Recorded] | None:
     """None where the files beside a checkpoint are not of this very checkpoint, on one dataset."""
-    accuracy, divergence = (read_csv(Path(path).with_suffix(f".{kind}.csv")) for kind in ("accuracy", "divergence"))
+    shifts, answers, accuracies = records_of(Path(path))
+    decisions, about = decision_files.load(answers)
+    divergence, accuracy = read_csv(shifts), read_csv(accuracies)
     checkpoint = file_hash(Path(path))
-    keys = {(row.get("checkpoint"), row.get("data")) for row in accuracy + divergence}
+    keys = {(row.get("checkpoint"), row.get("data")) for row in [*accuracy, *divergence, about]}
     if len(keys) != 1 or (found := keys.pop())[0] != checkpoint:
         return None
     tables = analysis.accuracy(accuracy), analysis.divergence(map(_numbers, divergence))
-    return checkpoint, Recorded(*tables, title=title, data=str(found[1]))
+    return checkpoint, Recorded(*tables, decisions=decisions, title=title, data=str(found[1]))
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
@@ -287,42 +305,54 @@ def _evaluator(
     network = model(checkpoint)
 
     def evaluate_at(frames: Sequence[int], progress: Progress) -> Sequence[Result]:
-        calibration = None
-        if policy == "recalibrate":
-            calibration = clips_for(checkpoint.card, _unlabelled(source, embedded, progress), frames)
-        answering = any_frame(network, frames, policy, calibration, limit=experiments.CALIBRATION, progress=progress)
-        counts = sorted({*frames, *_references(answering, frames)})
-        results = evaluate(answering, clips_for(checkpoint.card, source, counts), progress=progress)
+        answers = answering(network, source, policy, frames, embedded=embedded, progress=progress)
+        counts = sorted({*frames, *experiments.references(answers, frames)})
+        results = evaluate(answers, clips_for(checkpoint.card, source, counts), progress=progress)
         return [result for result in results if result.num_frames in frames]
 
     return evaluate_at
 
 
-def _references(network: FrameFlexible, frames: Sequence[int]) -> set[int]:
-    """The counts at which norms that keep no statistics, such as LayerNorm, are compared with those at `frames`."""
-    plain = network.at(network.frames[0], network.frames[0])
-    return {network.route(t) for t in frames} if len(batch_norms(plain)) < len(norm_layers(plain)) else set()
+def answering(
+    network: FrameFlexible,
+    source: Path,
+    policy: str,
+    frames: Sequence[int],
+    *,
+    embedded: bool,
+    progress: Progress | None = None,
+) -> FrameFlexible:
+    """The network that answers `frames` by a policy, which may recompute statistics of the videos at `source`."""
+    calibration = None
+    if policy == "recalibrate":
+        calibration = clips_for(network.card, unlabelled(source, embedded, progress), frames)
+    return any_frame(network, frames, policy, calibration, limit=experiments.CALIBRATION, progress=progress)
 
 
-def _unlabelled(source: Path, embedded: bool, progress: Progress) -> Path:
+def unlabelled(source: Path, embedded: bool, progress: Progress | None) -> Path:
     """Videos from which statistics come: our validation split, else the very videos that are tested."""
     return moving_shapes.prepare("val", progress=progress) if embedded else source
-
-
-def experiment(chosen: Selection, source: Path) -> Job:
-    """The one `experiments.recalibration` of the selection."""
-
-    def work(stage: Report) -> experiments.Experiment:
-        calibration = _unlabelled(source, chosen.data is None, partial(stage, "Rendering videos"))
-        return experiments.recalibration(model(chosen.checkpoint), calibration, source, chosen.num_frames, stage=stage)
-
-    data = data_digest(chosen.checkpoint, source)
-    return job("experiment", chosen.checkpoint.digest, data, chosen.num_frames, work=work)
 
 
 def job(name: str, *key: Hashable, work: Callable[[Report], Any]) -> Job:
     """The one background work of this name and key, for all viewers."""
     return _job((name, *key), work)
+
+
+def own(name: str, *key: Hashable, make: Callable[[], Any]) -> Any:
+    """What this viewer alone keeps under a name, gone with the session; that of another key is cancelled first."""
+    kept: dict[str, tuple[tuple[Hashable, ...], Any]] = st.session_state.setdefault(OWN, {})
+    if name in kept and kept[name][0] != key:
+        kept.pop(name)[1].cancel()
+    if name not in kept:
+        kept[name] = key, make()
+    return kept[name][1]
+
+
+@st.cache_resource(show_spinner=False)
+def trainings() -> Trainings:
+    """The trainings of all viewers."""
+    return Trainings(cache_folder() / "runs")
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)

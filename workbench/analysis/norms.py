@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ffn.attribution import Attribution
 from ffn.divergence import Divergence
-from ffn.evaluation import Result
+from ffn.evaluation import Result, wilson
 from ffn.layers import nearest
 from ffn.model import FrameFlexible
-from ffn.pairing import Estimate
+from ffn.pairing import Comparison, Estimate, gain
 from ffn.statistics import branch_divergences, network_divergences, stage_of
 from ffn.statistics import norm_parameters as parameters_of
 from ffn.surgery import SHORTCUTS
@@ -118,6 +119,40 @@ def input_channels(results: Iterable[Result]) -> pd.DataFrame:
     )
 
 
+def channel_shifts(model: FrameFlexible, results: Iterable[Result], num_frames: int) -> pd.DataFrame:
+    """What every channel of every norm sees and expects at `num_frames`, and what comes out of it.
+
+    Columns num_frames, stage, layer, order, channel, mean, variance, expected_mean, expected_variance, weight, bias,
+    mean_out, deviation_out. The expected are the running statistics of the branch that answers, or, where a norm
+    keeps none, what goes into it at that branch's own count. Where the clips are as expected, the mean `bias` and the
+    standard deviation |`weight`| come out, else `mean_out` and `deviation_out` (paper eq. 1, epsilon aside), which
+    are NaN for norms that do not normalise by channel.
+
+    Args:
+        results: those of `ffn.evaluate` at `num_frames`, and for norms without statistics at the branch's count too.
+    """
+    found = {result.num_frames: result for result in results}
+    branch = model.route(num_frames)
+    table = _by_channel(norm_channels({"": model}, branches=[branch]))
+    table = table.rename(columns={"mean": "expected_mean", "variance": "expected_variance"})
+    seen = _by_channel(input_channels([found[num_frames]]))[["mean", "variance"]]
+    table = table.join(seen, how="inner")
+    scale = table.weight / np.sqrt(table.expected_variance)
+    table["mean_out"] = table.bias + scale * (table["mean"] - table.expected_mean)
+    table["deviation_out"] = scale.abs() * np.sqrt(table.variance)
+    if branch in found:
+        own = _by_channel(input_channels([found[branch]]))[["mean", "variance"]].add_prefix("expected_")
+        table = table.fillna(own)
+    parts = ["mean", "variance", "expected_mean", "expected_variance", "weight", "bias", "mean_out", "deviation_out"]
+    return table.reset_index().assign(num_frames=num_frames)[
+        ["num_frames", "stage", "layer", "order", "channel", *parts]
+    ]
+
+
+def _by_channel(table: pd.DataFrame) -> pd.DataFrame:
+    return table.set_index(["stage", "layer", "channel"])
+
+
 def norm_inputs(results: Iterable[Result]) -> pd.DataFrame:
     """Columns num_frames, branch, stage, layer, order, mean, variance: means over channels of `input_channels`."""
     return _over_channels(input_channels(results))
@@ -147,6 +182,21 @@ def attribution(found: Attribution) -> pd.DataFrame:
         | _points("alone", alone)
         | _points("together", together)
         for rank, (layer, (alone, together)) in enumerate(found.recovered().items(), start=1)
+    )
+
+
+def gains(found: Comparison, num_frames: int, baseline: str = "as trained") -> pd.DataFrame:
+    """Columns way, num_frames, correct, clips, top1, top1_low, top1_high, gained, gained_low, gained_high.
+
+    One row per network of a comparison at one frame count; `gained` are points over the `baseline`, with a paired
+    bootstrap interval, those of top1 being Wilson intervals.
+    """
+    before = found.right[baseline][num_frames]
+    return pd.DataFrame(
+        {"way": way, "num_frames": num_frames, "correct": int(after.sum()), "clips": len(after)}
+        | _points("top1", Estimate(float(after.mean()), *wilson(int(after.sum()), len(after))))
+        | _points("gained", gain(before, after))
+        for way, after in ((way, answers[num_frames]) for way, answers in found.right.items())
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ffn.layers import nearest
@@ -18,6 +19,34 @@ def recovery(table: pd.DataFrame, num_frames: int) -> str:
     return (
         f"At {_frames(num_frames)} recomputing the statistics {verb} {abs(change):.1f} points: "
         f"{before.top1:.1f} % as trained, {after.top1:.1f} % recalibrated ({after.low:.1f} to {after.high:.1f})."
+    )
+
+
+def transplanted(table: pd.DataFrame) -> str:
+    """What norms from elsewhere give, in a sentence; `table` is that of `gains`, as trained first."""
+    before, after = table.iloc[0], table.iloc[1]
+    return (
+        f"At {_frames(int(after.num_frames))} these norms change the accuracy by {after.gained:+.1f} points "
+        f"({after.gained_low:+.1f} to {after.gained_high:+.1f}): {before.top1:.1f} % as trained, "
+        f"{after.top1:.1f} % with them."
+    )
+
+
+def explained(table: pd.DataFrame, way: str = "recalibrated") -> str:
+    """How much of the gap at a frame count a way to answer it closes, in a sentence; `table` of `gap` at that count."""
+    rows = table.set_index("way")
+    row, gap = rows.loc[way], rows.loc["separate"]
+    against = f"a network trained at {_frames(int(gap.num_frames))} alone"
+    if gap.gained <= 0:
+        return f"Against {against} there is no gap ({-gap.gained:.1f} points ahead), so there is nothing to explain."
+    share = (
+        f"{row.share:.0f} % of it ({row.share_low:.0f} to {row.share_high:.0f})"
+        if np.isfinite([row.share_low, row.share_high]).all()
+        else "a share that so many videos cannot tell"
+    )
+    return (
+        f"Against {against} it loses {gap.gained:.1f} points ({gap.gained_low:.1f} to {gap.gained_high:.1f}); "
+        f"{way} it regains {row.gained:.1f} of them, {share}."
     )
 
 

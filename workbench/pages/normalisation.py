@@ -1,10 +1,32 @@
 """Normalisation: what the norm layers see at every number of frames, against what they normalise with."""
 
+from typing import Any
+
 import streamlit as st
 
-from workbench import analysis, session, views
-from workbench.elements import STATELESS, choose_measure, follow, known, origin_of, page, place_of, result_of, show
-from workbench.session import Known, Selection
+from ffn.layers import nearest
+from workbench import analysis, jobs, session, views
+from workbench.elements import (
+    STATELESS,
+    choose_measure,
+    clicks,
+    follow,
+    known,
+    origin_of,
+    page,
+    place_of,
+    result_of,
+    show,
+)
+from workbench.session import Checkpoint, Known, Selection
+
+WHAT = {
+    "statistics": ("statistics",),
+    "affine parameters": ("affine",),
+    "both": ("statistics", "affine"),
+}
+OWN = "this network"
+NEED_VIDEOS = "This can start once there are videos."
 
 
 def shifts(chosen: Selection, now: Known) -> None:
@@ -15,7 +37,40 @@ def shifts(chosen: Selection, now: Known) -> None:
         st.caption("Not computed yet." if now.tables.accuracy.empty else STATELESS)
         return
     st.caption("What a norm layer sees in clips of so many frames, against the statistics that it normalises with.")
-    show(views.shifts(origin_of(chosen), rows, choose_measure("shifts_measure")))
+    measure = choose_measure("shifts_measure")
+    show(views.shifts(origin_of(chosen), rows, measure))
+    if (rows.num_frames == chosen.num_frames).any():
+        channels(chosen, now, measure)
+
+
+def channels(chosen: Selection, now: Known, measure: str) -> None:
+    """The layers at the chosen count, and the channels of one of them."""
+    rows = now.tables.divergence
+    st.markdown(f"#### Layers and their channels at {chosen.num_frames} frames")
+    st.caption("Click a bar, or choose a layer, to see what each of its channels sees.")
+    layers = rows[rows.num_frames == chosen.num_frames].layer.tolist()
+    left, right = st.columns(2, gap="large")
+    with left:
+        show(views.divergence(origin_of(chosen), rows, chosen.num_frames, measure), clicked=open_layer)
+    with right:
+        layer = st.selectbox(
+            "Layer", [None, *layers], key="layer", bind="query-params", format_func=lambda name: name or "none yet"
+        )
+        if layer is None:
+            return
+        if now.source is None:
+            st.caption(NEED_VIDEOS)
+            return
+        found = result_of(jobs.channels(chosen, now.source), "channels")
+        if found is not None:
+            policy = chosen.answered_by or "nearest"
+            show(views.channels(origin_of(chosen), found, layer, chosen.num_frames, policy))
+
+
+def open_layer() -> None:
+    """Opens the layer whose bar was clicked."""
+    if points := clicks("divergence"):
+        st.session_state["layer"] = points[0]["x"]
 
 
 def experiment(chosen: Selection, now: Known) -> None:
@@ -25,26 +80,93 @@ def experiment(chosen: Selection, now: Known) -> None:
         "Means and variances of all norms are recomputed at each number of frames, from clips without their labels; "
         "not one weight changes. What accuracy comes back was lost to the normalisation."
     )
+    private = choose_private(chosen)
     if now.source is None:
-        st.caption("The experiment can start once there are videos.")
+        st.caption(NEED_VIDEOS)
         return
-    job = session.experiment(chosen, now.source)
-    found = result_of(job, "experiment", f"Try it at {chosen.num_frames} frames")
-    if found:
-        st.markdown(f"**{analysis.recovery(found.curves, chosen.num_frames)}**")
-        for column, view in zip(
-            st.columns(2, gap="large"), views.experiment(origin_of(chosen), found, chosen.num_frames), strict=True
-        ):
-            with column:
-                show(view)
+    separate = trained_alone(chosen)
+    found = result_of(
+        jobs.experiment(chosen, now.source, private, separate), "experiment", f"Try it at {chosen.num_frames} frames"
+    )
+    if not found:
+        return
+    st.markdown(f"**{analysis.recovery(found.curves, chosen.num_frames)}**")
+    if found.gap is not None:
+        st.markdown(f"**{analysis.explained(found.gap)}**")
+    else:
+        st.caption(f"How much of the gap that is takes a network trained at {chosen.num_frames} frames alone.")
+    others = [place_of(other) if other else None for other in (private, separate)]
+    shown = views.experiment(origin_of(chosen), found, chosen.num_frames, *others)
+    for column, view in zip(st.columns(2, gap="large") * 2, shown, strict=False):
+        with column:
+            st.markdown(f"##### {view.title}")
+            show(view)
+
+
+def choose_private(chosen: Selection) -> Checkpoint | None:
+    """A network with private norms whose curve is drawn beside; by default one, unless the chosen one has them."""
+    several = {
+        title: other for title, other in session.alike(chosen.checkpoint).items() if len(other.card["frames"]) > 1
+    }
+    title = st.selectbox(
+        "Beside it, private norms of",
+        [None, *several],
+        index=int(len(chosen.checkpoint.card["frames"]) == 1 and bool(several)),
+        key="private",
+        bind="query-params",
+        format_func=_name,
+    )
+    return several.get(title)
+
+
+def trained_alone(chosen: Selection) -> Checkpoint | None:
+    """The bundled network that was trained at the chosen count alone."""
+    alone = [
+        other for other in session.alike(chosen.checkpoint).values() if other.card["frames"] == [chosen.num_frames]
+    ]
+    return alone[0] if alone else None
+
+
+def transplant(chosen: Selection, now: Known) -> None:
+    """Norms of another branch or network put into this one."""
+    st.markdown("#### Transplant norms")
+    st.caption(
+        "Statistics (mean and variance) or affine parameters (weight and bias) of the norms are taken from elsewhere; "
+        "everything else stays. They fit where both networks come from the same weights, such as branches do."
+    )
+    several = len(chosen.checkpoint.card["frames"]) > 1
+    donors = ({OWN: chosen.checkpoint} if several else {}) | session.alike(chosen.checkpoint)
+    held = session.norm_parameters(chosen.checkpoint)
+    if not donors or held.empty:
+        st.caption("This takes a network of several branches, or another one of the same architecture.")
+        return
+    with st.container(horizontal=True):
+        donor = donors[choose("From", list(donors), "donor")]
+        branches = donor.card["frames"]
+        branch = choose("Branch", [None, *branches], "donor_branch", "the nearest")
+        layers = choose("Norms", [None, *dict.fromkeys([*held.stage, *held.layer])], "norms", "all")
+        what = choose("What", list(WHAT), "what")
+    if now.source is None:
+        st.caption(NEED_VIDEOS)
+        return
+    branch = branch or nearest(chosen.num_frames, tuple(branches))
+    job = jobs.transplantation(chosen, now.source, donor, branch, layers, WHAT[what])
+    found = result_of(job, "transplant", f"Transplant and test at {chosen.num_frames} frames")
+    if found is not None:
+        st.markdown(f"**{analysis.transplanted(found)}**")
+        show(views.transplant(origin_of(chosen), found, chosen.num_frames, place_of(donor), branch, layers, WHAT[what]))
+
+
+def choose(label: str, options: list[Any], key: str, none: str = "") -> Any:
+    return st.selectbox(label, options, key=key, bind="query-params", format_func=lambda option: str(option or none))
 
 
 def parameters(chosen: Selection) -> None:
     """What the norms hold, beside those of another network."""
     st.markdown("#### What the norms hold")
-    others = {title: path for title, path in session.bundled().items() if title != chosen.checkpoint.title}
+    others = session.other_bundled(chosen.checkpoint)
     beside = st.selectbox("Beside", [None, *others], key="beside", bind="query-params", format_func=_name)
-    compared = [session.open_path(others[beside])] if beside else []
+    compared = [others[beside]] if beside else []
     rows = session.norm_parameters(chosen.checkpoint, *compared)
     if rows.empty:
         st.caption(STATELESS)
@@ -54,6 +176,23 @@ def parameters(chosen: Selection) -> None:
         "read from the file, without data."
     )
     show(views.norms(origin_of(chosen), rows, *map(place_of, compared)))
+    if beside in session.alike(chosen.checkpoint):
+        between(chosen, others[beside])
+
+
+def between(chosen: Selection, other: Checkpoint) -> None:
+    """How far the statistics of two networks are apart."""
+    st.markdown(f"#### From here to {other.title}")
+    st.caption(
+        "Running statistics of each branch against those of the other network's nearest. Channels are compared by "
+        "number, which says little of networks that were not trained from the same weights."
+    )
+    rows = analysis.network_divergence(session.model(chosen.checkpoint), session.model(other))
+    if rows.empty:
+        st.caption(STATELESS)
+        return
+    measure = choose_measure("between_measure")
+    show(views.networks(origin_of(chosen), rows, measure, place_of(other)))
 
 
 def _name(title: str | None) -> str:
@@ -65,6 +204,7 @@ def content(chosen: Selection) -> None:
     follow(now)
     shifts(chosen, now)
     experiment(chosen, now)
+    transplant(chosen, now)
     parameters(chosen)
 
 

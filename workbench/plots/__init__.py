@@ -7,12 +7,21 @@ from workbench.plots.accuracies import (
     train_test_matrix,
     training_curves,
 )
+from workbench.plots.live import (
+    answer_curves,
+    arrival_curves,
+    pass_bars,
+    stops_at,
+    validation_curves,
+)
 from workbench.plots.norms import (
     attribution_bars,
     branch_divergence_lines,
+    channel_shifts,
     divergence_bars,
     divergence_heatmap,
     gap_bars,
+    network_divergence_lines,
     norm_inputs,
     norm_parameters,
 )
@@ -21,6 +30,7 @@ from workbench.plots.parts import (
     MEASURES,
     PARAMETERS,
     alt_text,
+    enlarged,
     frame_colour,
 )
 from workbench.plots.representations import (
@@ -29,6 +39,7 @@ from workbench.plots.representations import (
     similarity_curves,
     similarity_heatmap,
 )
+from workbench.plots.reproductions import method_dots
 from workbench.plots.videos import (
     calibration_curves,
     class_deviation_bars,
@@ -44,26 +55,35 @@ __all__ = [
     "PARAMETERS",
     "accuracy_curves",
     "alt_text",
+    "answer_curves",
+    "arrival_curves",
     "attribution_bars",
     "branch_divergence_lines",
     "budget_curves",
     "calibration_curves",
+    "channel_shifts",
     "class_deviation_bars",
     "confusion_heatmap",
     "divergence_bars",
     "divergence_heatmap",
     "embedding",
+    "enlarged",
     "flip_bars",
     "frame_colour",
     "gap_bars",
+    "method_dots",
+    "network_divergence_lines",
     "norm_inputs",
     "norm_parameters",
+    "pass_bars",
     "policy_curves",
     "probe_curves",
     "reliability_diagram",
     "similarity_curves",
     "similarity_heatmap",
     "stability_bars",
+    "stops_at",
     "train_test_matrix",
     "training_curves",
+    "validation_curves",
 ]

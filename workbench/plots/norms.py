@@ -23,6 +23,13 @@ from workbench.plots.parts import (
     new_figure,
 )
 
+_PANELS = (  # what is compared: title, expected column, seen column, what the x axis says
+    ("mean, into the norm", "expected_mean", "mean", "expected: running mean"),
+    ("variance, into the norm", "expected_variance", "variance", "expected: running variance"),
+    ("mean, out of it", "bias", "mean_out", "expected: bias"),
+    ("standard deviation, out of it", "weight", "deviation_out", "expected: |weight|"),
+)
+
 
 def divergence_bars(table: pd.DataFrame, measure: str = "mean_shift", upper: float | None = None) -> go.Figure:
     """One measure of `analysis.divergence` at one frame count, layers in network order; `upper` ends the axis."""
@@ -70,7 +77,16 @@ def divergence_heatmap(table: pd.DataFrame, measure: str = "mean_shift") -> go.F
 
 def branch_divergence_lines(table: pd.DataFrame, measure: str = "mean_shift") -> go.Figure:
     """One measure of `analysis.branch_divergence` against the layers in network order, one line per branch."""
-    figure = new_figure(_branch_alt(table, measure), height=400, legend=LEGEND_ABOVE)
+    return _divergence_lines(table, measure, _branch_alt(table, measure))
+
+
+def network_divergence_lines(table: pd.DataFrame, measure: str = "mean_shift") -> go.Figure:
+    """One measure of `analysis.network_divergence` against the layers in network order, one line per branch."""
+    return _divergence_lines(table, measure, _networks_alt(table, measure))
+
+
+def _divergence_lines(table: pd.DataFrame, measure: str, alt: str) -> go.Figure:
+    figure = new_figure(alt, height=400, legend=LEGEND_ABOVE)
     for branch, rows in table.groupby("branch"):
         figure.add_scatter(
             x=rows.layer,
@@ -121,6 +137,35 @@ def norm_inputs(table: pd.DataFrame) -> go.Figure:
             figure.add_trace(trace, row=1, col=column)
     figure.update_xaxes(frames_axis([table]))
     return figure.update_layout(figure_layout(_inputs_alt(table), height=420, legend=LEGEND_BELOW))
+
+
+def channel_shifts(table: pd.DataFrame) -> go.Figure:
+    """One norm's channels as points, what they see against what they expect (rows of `analysis.channel_shifts`).
+
+    Where the two agree a point lies on the diagonal. Norms that do not normalise by channel have no panels for what
+    comes out.
+    """
+    count = int(table.num_frames.iloc[0])
+    seen = table.assign(weight=table.weight.abs())
+    panels = _PANELS if table.mean_out.notna().any() else _PANELS[:2]
+    figure = make_subplots(
+        rows=len(panels) // 2, cols=2, subplot_titles=[panel[0] for panel in panels], vertical_spacing=0.2
+    )
+    for place, (_, expected, found, unit) in enumerate(panels):
+        at = {"row": place // 2 + 1, "col": place % 2 + 1}
+        ends = [seen[[expected, found]].min().min(), seen[[expected, found]].max().max()]
+        line = {"color": COLOURS[1], "dash": "dot", "width": 1.5}
+        diagonal = go.Scatter(x=ends, y=ends, mode="lines", line=line, name="as expected", hoverinfo="skip")
+        points = go.Scatter(x=seen[expected], y=seen[found], mode="markers", customdata=seen.channel)
+        points.update(marker={"color": SEVERAL[0], "size": 6, "opacity": 0.7}, name=f"a channel at {count} frames")
+        points.update(hovertemplate="channel %{customdata}<br>expected %{x:.3f}, seen %{y:.3f}<extra></extra>")
+        figure.add_traces([diagonal, points], rows=[at["row"]] * 2, cols=[at["col"]] * 2)
+        figure.update_traces(showlegend=place == 0, **at)
+        figure.update_xaxes(title=unit, **at)
+        figure.update_yaxes(title=f"at {count} frames", **at)
+    return figure.update_layout(figure_layout(_channels_alt(table), height=290 * len(panels) // 2 + 60)).update_layout(
+        legend=LEGEND_BELOW | {"y": -0.3 / (len(panels) // 2)}
+    )
 
 
 def attribution_bars(table: pd.DataFrame) -> go.Figure:
@@ -175,6 +220,21 @@ def _heatmap_alt(table: pd.DataFrame, measure: str) -> str:
 def _branch_alt(table: pd.DataFrame, measure: str) -> str:
     branches = ", ".join(str(branch) for branch in table.branch.unique())
     return f"{MEASURES[measure]} of the norms of branches {branches} from the longest. {_largest(table, measure)}"
+
+
+def _networks_alt(table: pd.DataFrame, measure: str) -> str:
+    pairs = table.drop_duplicates(["branch", "reference"])
+    said = ", ".join(f"branch {row.branch} from branch {row.reference}" for row in pairs.itertuples())
+    return f"{MEASURES[measure]} of the norms of two networks: {said}. {_largest(table, measure)}"
+
+
+def _channels_alt(table: pd.DataFrame) -> str:
+    shifts = (table["mean"] - table.expected_mean).abs() / table.expected_variance**0.5
+    return (
+        f"What {len(table)} channels of {table.layer.iloc[0]} see at {table.num_frames.iloc[0]} frames against what "
+        f"they expect. Channel {table.channel[shifts.idxmax()]} is furthest off, its mean by {shifts.max():.2f} "
+        f"standard deviations; the median is {shifts.median():.2f}."
+    )
 
 
 def _largest(table: pd.DataFrame, measure: str) -> str:

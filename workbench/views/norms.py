@@ -1,5 +1,7 @@
 """Views of normalisation."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from workbench import plots
@@ -47,23 +49,73 @@ def norms(origin: Origin, table: pd.DataFrame, beside: Origin | None = None) -> 
     return View("norms", "What the norms hold", plots.norm_parameters(table), table, python)
 
 
-def experiment(origin: Origin, found: Experiment, num_frames: int) -> tuple[View, View]:
-    """Accuracy with statistics of each frame count, and what every layer's statistics give at `num_frames`."""
-    running = (
-        f"found = experiments.recalibration(model, unlabelled, data, {num_frames})\n"
-        "table = found.{table}\nfigure = plots.{plot}"
+def networks(origin: Origin, table: pd.DataFrame, measure: str, beside: Origin) -> View:
+    """How far the statistics are from those of another network; `table` of `analysis.network_divergence`."""
+    python = origin.python(
+        "table = analysis.network_divergence(model, other)\n"
+        f"figure = plots.network_divergence_lines(table, {measure!r})",
+        others={"other": beside},
     )
+    return View("networks", "Between the networks", plots.network_divergence_lines(table, measure), table, python)
+
+
+def channels(origin: Origin, table: pd.DataFrame, layer: str, num_frames: int, policy: str = "nearest") -> View:
+    """What the channels of one norm see against what they expect; `table` of `experiments.channels`."""
+    by = {"nearest": "", "recalibrate": f", {policy!r}, unlabelled"}.get(policy, f", {policy!r}")
+    python = origin.python(
+        f"everything = experiments.channels(model, data, {num_frames}{by})\n"
+        f"table = everything[everything.layer == {layer!r}]\n"
+        "figure = plots.channel_shifts(table)"
+    )
+    rows = table[table.layer == layer]
+    return View("channels", f"{layer} at {num_frames} frames", plots.channel_shifts(rows), rows, python)
+
+
+def transplant(
+    origin: Origin,
+    table: pd.DataFrame,
+    num_frames: int,
+    source: Origin,
+    source_branch: int,
+    layers: str | None,
+    what: Sequence[str],
+) -> View:
+    """Accuracy with norms of another branch or network; `table` of `experiments.transplantation`."""
+    python = origin.python(
+        f"table = experiments.transplantation(model, source, data, {num_frames}, {source_branch}, {layers!r}, {what!r})"
+        "\nfigure = plots.gap_bars(table)",
+        others={"source": source},
+    )
+    return View("transplant", "Norms transplanted", plots.gap_bars(table), table, python)
+
+
+def experiment(
+    origin: Origin, found: Experiment, num_frames: int, private: Origin | None = None, separate: Origin | None = None
+) -> Sequence[View]:
+    """Accuracy with statistics of each frame count, and what every layer's statistics give at `num_frames`.
+
+    Where the gap to a network of that count alone is known, also how much of it each way to answer closes. `private`
+    and `separate` are the networks that `experiments.recalibration` was given.
+    """
+    others = {name: at for name, at in {"private": private, "separate": separate}.items() if at}
+    given = "".join(f", {name}={name}" for name in others)
+
+    def python(table: str, plot: str) -> str:
+        return origin.python(
+            f"found = experiments.recalibration(model, unlabelled, data, {num_frames}{given})\n"
+            f"table = found.{table}\nfigure = plots.{plot}",
+            others=others,
+        )
+
     ways = {str(name): rows for name, rows in found.curves.groupby("network", sort=False)}
     curves = View(
         "curves",
         "With statistics of each frame count",
         plots.accuracy_curves(ways, num_frames, "recalibrated"),
         found.curves,
-        origin.python(
-            running.format(
-                table="curves",
-                plot=f"accuracy_curves(dict(list(table.groupby('network', sort=False))), {num_frames}, 'recalibrated')",
-            )
+        python(
+            "curves",
+            f"accuracy_curves(dict(list(table.groupby('network', sort=False))), {num_frames}, 'recalibrated')",
         ),
     )
     layers = View(
@@ -71,6 +123,11 @@ def experiment(origin: Origin, found: Experiment, num_frames: int) -> tuple[View
         f"Layer by layer at {num_frames} frames",
         plots.attribution_bars(found.attribution),
         found.attribution,
-        origin.python(running.format(table="attribution", plot="attribution_bars(table)")),
+        python("attribution", "attribution_bars(table)"),
     )
-    return curves, layers
+    if found.gap is None:
+        return curves, layers
+    gap = View(
+        "gap", f"The gap at {num_frames} frames", plots.gap_bars(found.gap), found.gap, python("gap", "gap_bars(table)")
+    )
+    return curves, layers, gap
