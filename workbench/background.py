@@ -137,6 +137,11 @@ class Job:
         """None until the work is done."""
         return self.task.result if self.task else None
 
+    def cancel(self) -> None:
+        """Ends the work at its next step, if it is under way."""
+        if self.task:
+            self.task.cancel()
+
     def _staged(self, progress: Progress) -> Any:
         def stage(doing: str, done: int, total: int) -> None:
             self.doing = doing
