@@ -75,7 +75,7 @@ def verdict(rows: Sequence[Row]) -> str:
     """Where the chosen policy is better in the mean over seeds, and where it is not."""
     best = chosen(rows)
     if best == "nearest":
-        return f"Validation chooses nearest itself: no policy beats it. {_beaten(rows, best, SEPARATE)}"
+        return f"Validation prefers no policy to nearest. {_beaten(rows, best, SEPARATE)}"
     return " ".join(_beaten(rows, best, other) for other in ("nearest", SEPARATE))
 
 

@@ -137,6 +137,8 @@ def test_what_is_missing_is_said(tmp_path):
     line = policy_results.summary([row for row in rows if (row["way"], row["num_frames"]) != (SEPARATE, "10")])[-1]
     assert (line["seeds"], line["10"], line["mean"]) == ("0-1", "-", "-")
     alone = [row for row in rows if row["way"] != SEPARATE]
+    without = [row for row in alone if row["way"] == "nearest"]
+    assert policy_results.verdict(without).startswith("Validation prefers no policy to nearest.")
     assert policy_results.verdict(alone).endswith("Of separate nothing is known yet.")
     with pytest.raises(ValueError, match="no policy was evaluated yet"):
         policy_results.chosen([])
