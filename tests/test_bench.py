@@ -5,7 +5,7 @@ import gc
 import pytest
 import timm
 import torch
-from bench import FRAMES, Row, peak_bytes, report, saved_activations
+from bench import FRAMES, Row, peak_bytes, report, saved_activations, swept
 from conftest import SMALL, error, random_clips, redraw, small
 from torch import Tensor, nn
 
@@ -97,3 +97,21 @@ def test_the_report_is_a_table_with_its_machine():
     assert lines[2] == "| this | 1 s | 2 s | 0.5 | 0.6 |"
     assert {line.count("|") for line in lines[:3]} == {6}
     assert f"torch {torch.__version__}" in lines[-1]
+
+
+def test_a_sweep_makes_the_bare_passes_and_no_other(folder, monkeypatch):
+    model, passes = small(FRAMES, num_classes=2), []
+
+    def timed(ours, other, pairs):
+        for function in (ours, other):
+            passes.append([])
+            function()
+        return 1.0, 2.0
+
+    for conv in {model.at(t, t).backbone.conv1 for t in FRAMES}:
+        conv.register_forward_pre_hook(lambda _, inputs: passes[-1].append(len(inputs[0])))
+    monkeypatch.setattr("bench.interleaved", timed)
+    clips = ffn.Clips(folder, frames=(1, 4, 6), preprocessing=ffn.Preprocessing(resize=36, crop=32))
+    monkeypatch.setattr("bench.GRID", clips.frames)
+    assert swept("random", model, clips, 1).ratio == 0.5
+    assert passes == [[4 * t for t in clips.frames]] * 2
