@@ -12,7 +12,7 @@ from workbench.background import SLIDER
 from workbench.report import html
 
 TITLE = "Frame Flexible Networks"
-LOCAL, UPLOAD, EMBEDDED, FOLDER = "a local file", "an upload", "moving_shapes, test split", "a folder or manifest"
+UPLOAD, EMBEDDED, FOLDER = "an upload", "moving_shapes, test split", "a folder or manifest"
 LARGEST_UPLOAD = 500  # MB
 
 
@@ -44,7 +44,7 @@ def sidebar() -> session.Selection | None:
 def choose_checkpoint() -> session.Checkpoint | None:
     """The chosen checkpoint; where it cannot be used, a sentence says why."""
     bundled = session.bundled()
-    choice = st.selectbox("Checkpoint", [*bundled, LOCAL, UPLOAD], key="checkpoint", bind="query-params")
+    choice = st.selectbox("Checkpoint", [*bundled, session.LOCAL, UPLOAD], key="checkpoint", bind="query-params")
     try:
         if choice == UPLOAD:
             return uploaded()
@@ -95,7 +95,15 @@ st.set_page_config(page_title=TITLE, page_icon="🎞️", layout="wide")
 page = st.navigation(
     [
         st.Page("workbench/pages/overview.py", title="Overview", icon=":material/insights:"),
+        st.Page("workbench/pages/cost.py", title="Cost", icon=":material/speed:"),
         st.Page("workbench/pages/normalisation.py", title="Normalisation", icon=":material/equalizer:"),
+        st.Page("workbench/pages/videos.py", title="Videos", icon=":material/video_library:"),
+        st.Page("workbench/pages/classes.py", title="Classes", icon=":material/grid_on:"),
+        st.Page("workbench/pages/representations.py", title="Representations", icon=":material/scatter_plot:"),
+        st.Page("workbench/pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+        st.Page("workbench/pages/your_video.py", title="Your video", icon=":material/videocam:"),
+        st.Page("workbench/pages/train.py", title="Train", icon=":material/model_training:"),
+        st.Page("workbench/pages/lesson.py", title="Lesson", icon=":material/school:"),
     ]
 )
 with st.sidebar:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ffn.progress import Progress
+
 
 @dataclass(frozen=True)
 class Components:
@@ -41,13 +43,20 @@ def principal_components(features: Mapping[int, np.ndarray], dimensions: int = 2
 
 
 def tsne(
-    features: Mapping[int, np.ndarray], reference: int, *, dimensions: int = 2, perplexity: float = 30, seed: int = 0
+    features: Mapping[int, np.ndarray],
+    reference: int,
+    *,
+    dimensions: int = 2,
+    perplexity: float = 30,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> Maps:
     """A map of `features` (N, C) of each frame count by t-SNE (van der Maaten and Hinton 2008), aligned to one of them.
 
     That of `reference` starts at its principal components, the others start where that one ends, shrunk, so that
     clusters that stay are found in the same places; `procrustes` then lays them onto it. Distances within a map mean
-    little, neighbours much. `perplexity` is lowered to a third of N.
+    little, neighbours much. `perplexity` is lowered to a third of N. `progress` is called with (maps made, maps in
+    all); an exception that it raises cancels.
 
     Raises:
         ValueError: for no features at `reference`, different videos or channels, or fewer than 4 videos.
@@ -61,11 +70,12 @@ def tsne(
     options = {"perplexity": fewer, "random_state": seed}
     onto = TSNE(dimensions, init="pca", **options).fit_transform(features[reference])
     start = 1e-4 * onto / onto[:, 0].std()  # as large as scikit-learn starts
-    maps = {
-        t: onto if t == reference else TSNE(dimensions, init=start, **options).fit_transform(x)
-        for t, x in features.items()
-    }
-    aligned = {t: procrustes(points, onto) for t, points in maps.items()}
+    aligned = {}
+    for done, (t, x) in enumerate(features.items(), start=1):
+        points = onto if t == reference else TSNE(dimensions, init=start, **options).fit_transform(x)
+        aligned[t] = procrustes(points, onto)
+        if progress:
+            progress(done, len(features))
     return Maps({t: points for t, (points, _) in aligned.items()}, {t: gap for t, (_, gap) in aligned.items()})
 
 

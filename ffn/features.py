@@ -51,6 +51,25 @@ class Features:
         values = {key: x[kept] for key, x in self.values.items()}
         return replace(self, indices=self.indices[kept], labels=self.labels[kept], values=values)
 
+    def halves(self, *, seed: int = 0) -> tuple["Features", "Features"]:
+        """Two halves of the videos, drawn with `seed`, each with half of every class."""
+        drawn = np.random.default_rng(seed).permutation(len(self.labels))
+        by_class = drawn[np.argsort(self.labels[drawn], kind="stable")]
+        return self.among(self.indices[by_class[::2]]), self.among(self.indices[by_class[1::2]])
+
+
+def joined(first: Features, second: Features) -> Features:
+    """The features of both, of the same videos and layers at different frame counts, counts in order.
+
+    Raises:
+        ValueError: when they differ in videos or layers.
+    """
+    if first.layers != second.layers or not np.array_equal(first.indices, second.indices):
+        raise ValueError("features are joined over frame counts; they must be of the same videos and layers")
+    frames = tuple(sorted({*first.frames, *second.frames}))
+    unreadable = tuple(dict.fromkeys((*first.unreadable, *second.unreadable)))
+    return replace(first, frames=frames, values={**first.values, **second.values}, unreadable=unreadable)
+
 
 def in_common(first: Features, second: Features) -> tuple[Features, Features]:
     """Two networks' features of the videos that both have; `ValueError` when a video has two labels."""

@@ -74,3 +74,16 @@ def test_what_cannot_share_a_plane_is_refused():
         procrustes(np.zeros((3, 2)), np.zeros((4, 2)))
     with pytest.raises(ValueError, match="all in one place"):
         procrustes(np.zeros((3, 2)), np.eye(3)[:, :2])
+
+
+def test_maps_are_counted_and_may_be_cancelled():
+    features = {t: np.random.default_rng(t).normal(size=(8, 3)) for t in (4, 8)}
+    calls = []
+    tsne(features, 8, progress=lambda *call: calls.append(call))
+    assert calls == [(1, 2), (2, 2)]
+
+    def cancel(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tsne(features, 8, progress=cancel)

@@ -11,7 +11,7 @@ from conftest import assert_progress_counts_videos_and_may_cancel, random_clips,
 
 import ffn
 from ffn import Preprocessing, features
-from ffn.features import POOLED, extract_features, feature_layers, in_common, pool
+from ffn.features import POOLED, extract_features, feature_layers, in_common, joined, pool
 
 FRAMES = (4, 8)
 GRID = (1, 4, 6)
@@ -132,6 +132,24 @@ def test_networks_are_compared_on_the_videos_that_both_have(folder):
     np.testing.assert_allclose(one.at(4, POOLED), other.at(4, POOLED), atol=1e-4)
     with pytest.raises(ValueError, match="different data"):
         in_common(first, replace(second, labels=1 - second.labels))
+
+
+def test_halves_have_half_of_every_class(folder):
+    found = extract_features(model_of(), clips_of(folder), layers=[POOLED])
+    one, other = found.halves()
+    assert sorted([*one.indices, *other.indices]) == [0, 1, 2, 3]
+    assert one.labels.tolist() == other.labels.tolist() == [0, 1]
+    np.testing.assert_array_equal(one.at(4, POOLED), found.at(4, POOLED)[one.indices])
+
+
+def test_frame_counts_extracted_apart_are_joined(folder):
+    first, second = (extract_features(model_of(), clips_of(folder, frames)) for frames in ((1, 6), (4,)))
+    found, whole = joined(first, second), extract_features(model_of(), clips_of(folder))
+    assert found.frames == whole.frames == GRID
+    for key, values in whole.values.items():
+        np.testing.assert_array_equal(found.values[key], values)
+    with pytest.raises(ValueError, match="of the same videos and layers"):
+        joined(first, second.among(np.array([0])))
 
 
 @torch.no_grad()

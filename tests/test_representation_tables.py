@@ -63,6 +63,20 @@ def test_components_share_their_axes(clips):
     assert "4 videos of 2 classes at 4, 8, 16 frames" in plots.alt_text(figure)
 
 
+def test_videos_keep_their_points_while_frame_counts_are_played(clips):
+    table = analysis.components(features(), "late", clips)
+    figure = plots.embedding_over_frames(table, 8)
+    assert [frame.name for frame in figure.frames] == ["4", "8", "16"]
+    for shown, frame in zip(figure.data, figure.frames[1].data, strict=True):
+        assert shown.name == frame.name
+        assert shown.customdata.tolist() == frame.customdata.tolist()
+        np.testing.assert_array_equal(shown.x, frame.x)
+    (low, high) = figure.layout.xaxis.range
+    assert low < table.x.min() < table.x.max() < high
+    assert figure.layout.sliders[0].active == 1
+    assert "4 videos of 2 classes" in plots.alt_text(figure)
+
+
 def test_maps_are_aligned_to_the_reference(clips):
     table = analysis.maps(features(), "late", 16, clips)
     assert list(table) == ["index", "path", "label", "class", "num_frames", "x", "y", "disparity"]

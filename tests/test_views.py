@@ -8,7 +8,7 @@ from conftest import small
 
 import ffn
 from ffn.data import clips_for
-from workbench import analysis, experiments, plots, views
+from workbench import analysis, budgets, experiments, extraction, passes, plots, views
 from workbench.views import Origin, View
 
 COUNTS = (1, 2, 4)
@@ -37,6 +37,8 @@ def all_views(origin: Origin) -> dict[str, View]:
         views.branches(origin, analysis.branch_divergence(model), "mean_shift"),
         views.norms(origin, held, other),
         *of_norms(origin, model, other),
+        *of_costs_and_comparisons(origin, model, other),
+        *of_representations(origin, model, other),
     ]
     return {view.key: view for view in shown}
 
@@ -58,6 +60,37 @@ def of_norms(origin: Origin, model: ffn.FrameFlexible, beside: Origin) -> list[V
             "layer2",
             ("affine",),
         ),
+    ]
+
+
+def of_representations(origin: Origin, model: ffn.FrameFlexible, beside: Origin) -> list[View]:
+    clips = clips_for(model.card, origin.data, COUNTS)
+    features = extraction.features(model, origin.data, COUNTS)
+    others = extraction.features(ffn.load(beside.checkpoint), origin.data, COUNTS)
+    similarity = analysis.similarity(features)
+    return [
+        views.embedding(origin, analysis.components(features, "pooled", clips), "pooled", 1),
+        views.side_by_side(origin, analysis.maps(features, "pooled", 4, clips), "pooled", 1, 4, 4),
+        views.similarity_frames(origin, similarity, "pooled"),
+        views.similarity_curves(origin, similarity, 4),
+        views.similarity_layers(origin, similarity, 1, 4),
+        views.similarity_networks(origin, analysis.similarity(features, others), 1, beside),
+        views.probes(origin, analysis.probes(passes.probe(*features.halves(), 4)), 4),
+    ]
+
+
+def of_costs_and_comparisons(origin: Origin, model: ffn.FrameFlexible, beside: Origin) -> list[View]:
+    networks = {origin.title: model, beside.title: ffn.load(beside.checkpoint)}
+    results = {title: ffn.evaluate(m, clips_for(m.card, origin.data, COUNTS)) for title, m in networks.items()}
+    accuracies = {title: analysis.accuracy(r.accuracy_row() for r in found) for title, found in results.items()}
+    decisions = {title: ffn.Decisions.from_results(found) for title, found in results.items()}
+    table = analysis.trade_offs(accuracies, analysis.prices(networks, COUNTS), "memory")
+    return [
+        views.trade_off(origin, [beside], table, "memory", 2, 0.5),
+        views.adaptive(origin, budgets.adaptive(model, origin.data, origin.data)),
+        views.compared(origin, [beside], accuracies, 2),
+        views.differences(origin, [beside], analysis.differences(decisions, origin.title)),
+        views.storage(origin, [beside], analysis.storage(networks)),
     ]
 
 

@@ -10,8 +10,9 @@ import streamlit as st
 
 from ffn.card import CheckpointError
 from ffn.data import DataError
+from ffn.decisions import Decisions
 from workbench import plots, session
-from workbench.background import Job, Sweep, Task
+from workbench.background import SLIDER, Job, Sweep, Task
 from workbench.session import Checkpoint, Known, Selection
 from workbench.views import Origin, View
 
@@ -45,9 +46,37 @@ def choose_measure(key: str) -> str:
     )
 
 
+def choose_reference(chosen: Selection, key: str) -> int:
+    """Another frame count to compare with, at first the longest trained one."""
+    longest = min(max(chosen.checkpoint.card["frames"]), SLIDER[-1])
+    return st.slider(
+        "Compared with, frames per clip",
+        SLIDER[0],
+        SLIDER[-1],
+        longest,
+        key=key,
+        bind="query-params",
+        help="Another number of frames, beside the T of the sidebar.",
+    )
+
+
+def answers(now: Known, *frames: int) -> Decisions | None:
+    """The answers video by video, where they are known at these frame counts; a sentence where they are not."""
+    found = now.tables.decisions
+    missing = [t for t in frames if found is None or t not in found.frames]
+    if not missing:
+        return found
+    if now.sweep:
+        now.sweep.want(missing[0])
+    said = " and ".join(str(t) for t in dict.fromkeys(missing))
+    st.info(f"The answers at {said} frames are not computed yet: they come once there are videos and a sweep has run.")
+    return None
+
+
 def origin_of(chosen: Selection) -> Origin:
     """Where the selection comes from, for the Python of its views."""
-    return place_of(chosen.checkpoint, Path(chosen.data).expanduser() if chosen.data else None)
+    place = place_of(chosen.checkpoint, Path(chosen.data).expanduser() if chosen.data else None)
+    return replace(place, policy=chosen.policy)
 
 
 def place_of(checkpoint: Checkpoint, data: Path | None = None) -> Origin:
@@ -104,7 +133,7 @@ def behind(view: View) -> None:
 def link() -> str:
     """The address of what the viewer sees; uploads stay out of it."""
     page = (st.context.url or "").partition("?")[0]
-    choices = urlencode(st.query_params.to_dict())
+    choices = urlencode({name: st.query_params.get_all(name) for name in st.query_params}, doseq=True)
     return f"{page}?{choices}" if choices else page
 
 
@@ -136,7 +165,8 @@ def result_of(job: Job, key: str, start: str = "") -> Any:
     if not (start or job.task):
         job.start()
     if job.running:
-        watch(lambda: job.running, lambda: advance(job.task, job.doing, cancel=f"{key}_cancel"))
+        waiting = "Waiting for other work to end"
+        watch(lambda: job.running, lambda: advance(job.task, job.doing or waiting, cancel=f"{key}_cancel"))
     else:
         if job.task and job.task.error:
             st.error(session.sentence(job.task.error))

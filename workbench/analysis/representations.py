@@ -9,6 +9,7 @@ from ffn.data import Clips
 from ffn.embeddings import principal_components, tsne
 from ffn.features import Features, in_common
 from ffn.probing import Probe
+from ffn.progress import Progress
 from ffn.similarity import cka_matrix
 from workbench.analysis.accuracies import with_intervals
 from workbench.analysis.videos import about_videos
@@ -46,13 +47,21 @@ def components(features: Features, layer: str, clips: Clips) -> pd.DataFrame:
 
 
 @remembered
-def maps(features: Features, layer: str, reference: int, clips: Clips, *, seed: int = 0) -> pd.DataFrame:
+def maps(
+    features: Features,
+    layer: str,
+    reference: int,
+    clips: Clips,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
     """Columns index, path, label, class, num_frames, x, y, disparity: one row per video and frame count.
 
     x and y are a t-SNE per frame count, laid onto the one at `reference` frames; `disparity` is what that leaves, 0,
-    the same map, to 1.
+    the same map, to 1. `progress` is that of `ffn.embeddings.tsne`.
     """
-    found = tsne(features.over_frames(layer), reference, seed=seed)
+    found = tsne(features.over_frames(layer), reference, seed=seed, progress=progress)
     table = _on_plane(found.points, features, clips)
     return table.assign(disparity=table.num_frames.map(found.disparities))
 

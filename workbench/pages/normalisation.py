@@ -47,24 +47,20 @@ def channels(chosen: Selection, now: Known, measure: str) -> None:
     """The layers at the chosen count, and the channels of one of them."""
     rows = now.tables.divergence
     st.markdown(f"#### Layers and their channels at {chosen.num_frames} frames")
-    st.caption("Click a bar, or choose a layer, to see what each of its channels sees.")
+    show(views.divergence(origin_of(chosen), rows, chosen.num_frames, measure), clicked=open_layer)
     layers = rows[rows.num_frames == chosen.num_frames].layer.tolist()
-    left, right = st.columns(2, gap="large")
-    with left:
-        show(views.divergence(origin_of(chosen), rows, chosen.num_frames, measure), clicked=open_layer)
-    with right:
-        layer = st.selectbox(
-            "Layer", [None, *layers], key="layer", bind="query-params", format_func=lambda name: name or "none yet"
+    layer = choose("Channels of a layer: click its bar, or choose it here", [None, *layers], "layer", "none yet")
+    if layer is None or now.source is None:
+        st.caption(NEED_VIDEOS if layer else "")
+        return
+    found = result_of(jobs.channels(chosen, now.source), "channels")
+    if found is not None:
+        st.caption(
+            "Every point is a channel. On the diagonal it sees what it normalises with, and gives what it learned to "
+            "give: bias as the mean, |weight| as the deviation. Off it, the next layer gets something else."
         )
-        if layer is None:
-            return
-        if now.source is None:
-            st.caption(NEED_VIDEOS)
-            return
-        found = result_of(jobs.channels(chosen, now.source), "channels")
-        if found is not None:
-            policy = chosen.answered_by or "nearest"
-            show(views.channels(origin_of(chosen), found, layer, chosen.num_frames, policy))
+        policy = chosen.answered_by or "nearest"
+        show(views.channels(origin_of(chosen), found, layer, chosen.num_frames, policy))
 
 
 def open_layer() -> None:

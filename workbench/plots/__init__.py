@@ -7,6 +7,7 @@ from workbench.plots.accuracies import (
     train_test_matrix,
     training_curves,
 )
+from workbench.plots.comparisons import difference_curves
 from workbench.plots.live import (
     answer_curves,
     arrival_curves,
@@ -35,22 +36,26 @@ from workbench.plots.parts import (
 )
 from workbench.plots.representations import (
     embedding,
+    embedding_over_frames,
     probe_curves,
     similarity_curves,
     similarity_heatmap,
 )
 from workbench.plots.reproductions import method_dots
+from workbench.plots.trade_offs import EXPENSES, storage_bars, trade_off
 from workbench.plots.videos import (
     calibration_curves,
     class_deviation_bars,
     confusion_heatmap,
     flip_bars,
+    ranking_curves,
     reliability_diagram,
     stability_bars,
 )
 
 __all__ = [
     "COLOURS",
+    "EXPENSES",
     "MEASURES",
     "PARAMETERS",
     "accuracy_curves",
@@ -64,9 +69,11 @@ __all__ = [
     "channel_shifts",
     "class_deviation_bars",
     "confusion_heatmap",
+    "difference_curves",
     "divergence_bars",
     "divergence_heatmap",
     "embedding",
+    "embedding_over_frames",
     "enlarged",
     "flip_bars",
     "frame_colour",
@@ -78,11 +85,14 @@ __all__ = [
     "pass_bars",
     "policy_curves",
     "probe_curves",
+    "ranking_curves",
     "reliability_diagram",
     "similarity_curves",
     "similarity_heatmap",
     "stability_bars",
     "stops_at",
+    "storage_bars",
+    "trade_off",
     "train_test_matrix",
     "training_curves",
     "validation_curves",

@@ -23,11 +23,11 @@ from workbench.plots.parts import (
     new_figure,
 )
 
-_PANELS = (  # what is compared: title, expected column, seen column, what the x axis says
-    ("mean, into the norm", "expected_mean", "mean", "expected: running mean"),
-    ("variance, into the norm", "expected_variance", "variance", "expected: running variance"),
-    ("mean, out of it", "bias", "mean_out", "expected: bias"),
-    ("standard deviation, out of it", "weight", "deviation_out", "expected: |weight|"),
+_PANELS = (  # what is compared: title, expected column and its name, seen column
+    ("mean, in", "expected_mean", "running mean", "mean"),
+    ("variance, in", "expected_variance", "running variance", "variance"),
+    ("mean, out", "bias", "bias", "mean_out"),
+    ("deviation, out", "weight", "|weight|", "deviation_out"),
 )
 
 
@@ -145,27 +145,31 @@ def channel_shifts(table: pd.DataFrame) -> go.Figure:
     Where the two agree a point lies on the diagonal. Norms that do not normalise by channel have no panels for what
     comes out.
     """
-    count = int(table.num_frames.iloc[0])
     seen = table.assign(weight=table.weight.abs())
     panels = _PANELS if table.mean_out.notna().any() else _PANELS[:2]
-    figure = make_subplots(
-        rows=len(panels) // 2, cols=2, subplot_titles=[panel[0] for panel in panels], vertical_spacing=0.2
-    )
-    for place, (_, expected, found, unit) in enumerate(panels):
+    rows = len(panels) // 2
+    titles = [title for title, *_ in panels]
+    figure = make_subplots(rows=rows, cols=2, subplot_titles=titles, vertical_spacing=0.2, horizontal_spacing=0.1)
+    for place, (_, expected, name, found) in enumerate(panels):
         at = {"row": place // 2 + 1, "col": place % 2 + 1}
-        ends = [seen[[expected, found]].min().min(), seen[[expected, found]].max().max()]
-        line = {"color": COLOURS[1], "dash": "dot", "width": 1.5}
-        diagonal = go.Scatter(x=ends, y=ends, mode="lines", line=line, name="as expected", hoverinfo="skip")
-        points = go.Scatter(x=seen[expected], y=seen[found], mode="markers", customdata=seen.channel)
-        points.update(marker={"color": SEVERAL[0], "size": 6, "opacity": 0.7}, name=f"a channel at {count} frames")
-        points.update(hovertemplate="channel %{customdata}<br>expected %{x:.3f}, seen %{y:.3f}<extra></extra>")
-        figure.add_traces([diagonal, points], rows=[at["row"]] * 2, cols=[at["col"]] * 2)
+        for trace in _against(seen, expected, found):
+            figure.add_trace(trace, **at)
         figure.update_traces(showlegend=place == 0, **at)
-        figure.update_xaxes(title=unit, **at)
-        figure.update_yaxes(title=f"at {count} frames", **at)
-    return figure.update_layout(figure_layout(_channels_alt(table), height=290 * len(panels) // 2 + 60)).update_layout(
-        legend=LEGEND_BELOW | {"y": -0.3 / (len(panels) // 2)}
-    )
+        figure.update_xaxes(title=name, **at)
+    figure.update_yaxes(title=f"at {table.num_frames.iloc[0]} frames", col=1)
+    legend = LEGEND_BELOW | {"y": -0.3 / rows}
+    return figure.update_layout(figure_layout(_channels_alt(table), height=60 + 290 * rows, legend=legend))
+
+
+def _against(seen: pd.DataFrame, expected: str, found: str) -> tuple[go.Scatter, go.Scatter]:
+    """The diagonal, and the channels."""
+    ends = [seen[[expected, found]].min().min(), seen[[expected, found]].max().max()]
+    diagonal = go.Scatter(x=ends, y=ends, mode="lines", name="as expected", hoverinfo="skip")
+    diagonal.update(line={"color": COLOURS[1], "dash": "dot", "width": 1.5})
+    points = go.Scatter(x=seen[expected], y=seen[found], mode="markers", customdata=seen.channel, name="a channel")
+    points.update(marker={"color": SEVERAL[0], "size": 6, "opacity": 0.7})
+    points.update(hovertemplate="channel %{customdata}<br>expected %{x:.3f}, seen %{y:.3f}<extra></extra>")
+    return diagonal, points
 
 
 def attribution_bars(table: pd.DataFrame) -> go.Figure:

@@ -1,5 +1,8 @@
 """Features as figures."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
@@ -8,8 +11,11 @@ from plotly.subplots import make_subplots
 from workbench.plots.parts import CLASSES, DASHES, figure_layout, frames_axis, new_figure
 
 
-def similarity_heatmap(table: pd.DataFrame, by: str = "num_frames") -> go.Figure:
-    """CKA of rows of `analysis.similarity`, one per pair of frame counts of a layer, or with `by="layer"` of layers."""
+def similarity_heatmap(table: pd.DataFrame, by: str = "num_frames", titles: Sequence[str] = ()) -> go.Figure:
+    """CKA of rows of `analysis.similarity`, one per pair of frame counts of a layer, or with `by="layer"` of layers.
+
+    `titles` are what the rows and the columns are, where that is not plain.
+    """
     others = "other_frames" if by == "num_frames" else "other_layer"
     grid = table.pivot_table(index=by, columns=others, values="cka", sort=False)
     figure = new_figure(_similarity_alt(table, by, others), height=140 + 40 * len(grid))
@@ -24,9 +30,9 @@ def similarity_heatmap(table: pd.DataFrame, by: str = "num_frames") -> go.Figure
         colorbar={"title": {"text": "linear CKA (0 to 1)", "side": "right"}},
         hovertemplate="%{y} and %{x}<br>CKA %{z:.3f}<extra></extra>",
     )
-    title = "frames per clip" if by == "num_frames" else "layer"
-    figure.update_xaxes(title=title, type="category")
-    return figure.update_yaxes(title=title, type="category", autorange="reversed")
+    rows, columns = titles or ["frames per clip" if by == "num_frames" else "layer"] * 2
+    figure.update_xaxes(title=columns, type="category")
+    return figure.update_yaxes(title=rows, type="category", autorange="reversed")
 
 
 def similarity_curves(table: pd.DataFrame, reference: int) -> go.Figure:
@@ -74,19 +80,72 @@ def probe_curves(table: pd.DataFrame, native: int) -> go.Figure:
 def embedding(table: pd.DataFrame) -> go.Figure:
     """Videos in the plane of `analysis.components` or `analysis.maps`, a chart per frame count on the same axes."""
     counts = sorted(table.num_frames.unique())
-    colours = dict(zip(table["class"].unique(), CLASSES * len(table), strict=False))
-    titles = [f"{count} frame{'s' if count != 1 else ''}" for count in counts]
-    figure = make_subplots(1, len(counts), shared_xaxes="all", shared_yaxes="all", subplot_titles=titles)
+    figure = make_subplots(
+        1, len(counts), shared_xaxes="all", shared_yaxes="all", subplot_titles=[_count(t) for t in counts]
+    )
     for column, count in enumerate(counts, start=1):
-        for name, rows in table[table.num_frames == count].groupby("class", sort=False):
-            trace = go.Scatter(x=rows.x, y=rows.y, mode="markers", name=str(name), legendgroup=str(name))
-            trace.update(marker={"color": colours[name], "size": 5, "opacity": 0.75}, showlegend=column == 1)
-            trace.update(customdata=rows[["path"]], hovertemplate=f"{name}<br>%{{customdata[0]}}<extra></extra>")
-            figure.add_trace(trace, row=1, col=column)
+        traces = _clouds(table, count)
+        figure.add_traces(traces, rows=[1] * len(traces), cols=[column] * len(traces))
+        figure.update_traces(showlegend=column == 1, col=column)
     named = _plane_axes(table)
     figure.update_xaxes(title=named["x"], showticklabels=False)
     figure.update_yaxes(title=named["y"], showticklabels=False, col=1)
     return figure.update_layout(figure_layout(_embedding_alt(table), height=440))
+
+
+def embedding_over_frames(table: pd.DataFrame, num_frames: int) -> go.Figure:
+    """The same one count after another, in one chart that begins at `num_frames`, with a slider and a button to play.
+
+    Every video keeps its point, so that one can see it move.
+    """
+    counts = sorted(table.num_frames.unique())
+    figure = new_figure(_embedding_alt(table), height=560)
+    figure.add_traces(_clouds(table, num_frames))
+    figure.frames = [go.Frame(name=str(t), data=_clouds(table, t)) for t in counts]
+    named = _plane_axes(table)
+    for axis in ("x", "y"):
+        ends = table[axis].min(), table[axis].max()
+        margin = 0.05 * (ends[1] - ends[0])
+        about = {"title": named[axis], "range": [ends[0] - margin, ends[1] + margin], "showticklabels": False}
+        figure.update_layout({f"{axis}axis": about})
+    return figure.update_layout(_player(counts, num_frames))
+
+
+def _clouds(table: pd.DataFrame, count: int) -> list[go.Scatter]:
+    """The videos at one frame count, a trace per class, videos in the same order at every count."""
+    names = table["class"].unique()
+    rows = table[table.num_frames == count]
+    return [
+        go.Scatter(
+            x=rows.x[kept],
+            y=rows.y[kept],
+            mode="markers",
+            name=str(name),
+            legendgroup=str(name),
+            marker={"color": CLASSES[place % len(CLASSES)], "size": 6, "opacity": 0.75},
+            customdata=rows.loc[kept, ["path"]],
+            hovertemplate=f"{name}<br>%{{customdata[0]}}<extra></extra>",
+        )
+        for place, (name, kept) in enumerate((name, rows["class"] == name) for name in names)
+    ]
+
+
+def _player(counts: Sequence[int], start: int) -> dict[str, Any]:
+    """The slider over frame counts, and the button that plays them."""
+    moving = {"frame": {"duration": 900, "redraw": False}, "transition": {"duration": 600}, "mode": "immediate"}
+    steps = [{"label": str(t), "method": "animate", "args": [[str(t)], moving]} for t in counts]
+    slider = {"steps": steps, "active": list(counts).index(start), "currentvalue": {"prefix": "frames per clip: "}}
+    play = {"label": "Play", "method": "animate", "args": [None, moving | {"fromcurrent": False}]}
+    button = {"type": "buttons", "buttons": [play], "x": 0, "y": -0.12, "xanchor": "left", "yanchor": "top"}
+    return {
+        "sliders": [slider | {"x": 0.14, "len": 0.86, "y": -0.06, "pad": {"t": 12}}],
+        "updatemenus": [button | {"pad": {"t": 12}, "showactive": False}],
+        "legend": {"orientation": "v", "y": 1, "x": 1.02, "xanchor": "left", "yanchor": "top"},
+    }
+
+
+def _count(num_frames: int) -> str:
+    return f"{num_frames} frame{'s' if num_frames != 1 else ''}"
 
 
 def _layer_colours(table: pd.DataFrame) -> dict[str, str]:
