@@ -43,6 +43,7 @@ class Clip:
 
 def choose(chosen: Selection) -> Clip | None:
     """The video to look at; None until there is one."""
+    st.markdown("#### One video at every number of frames")
     source = st.segmented_control(
         "Look at", list(CHOICES), default=SAMPLE, required=True, key="video", bind="query-params"
     )
