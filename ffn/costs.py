@@ -78,20 +78,22 @@ def input_size(model: FrameFlexible) -> int:
     return int(model.card.get("input_size") or fixed_size(model) or 224)
 
 
-def stored(model: nn.Module) -> int:
-    """Bytes of the parameters and buffers, each counted once: what `ffn.save` writes, less the card."""
-    tensors = {id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()}
-    return sum(tensor.nbytes for tensor in tensors.values())
+@dataclass(frozen=True)
+class Size:
+    """Of a file that `ffn.save` writes, its card aside."""
+
+    params: int
+    bytes: int  # of parameters and buffers
 
 
-def private_parameters(model: FrameFlexible) -> dict[int, int]:
-    """How many of the parameters each branch has for itself; all others are shared."""
-    names = [f".{name}." for name, _ in model.named_parameters()]
-    sizes = [parameter.numel() for parameter in model.parameters()]
-    return {
-        t: sum(size for name, size in zip(names, sizes, strict=True) if f".by_frames.{t}." in name)
-        for t in model.frames
-    }
+def stored(model: FrameFlexible, branch: int | None = None) -> Size:
+    """What a file of the model holds, or the part of it that one `branch` has for itself."""
+    kept = {id(tensor): (name, tensor) for name, tensor in reversed(model.state_dict(keep_vars=True).items())}
+    own = [tensor for name, tensor in kept.values() if branch is None or f".by_frames.{branch}." in f".{name}."]
+    return Size(
+        params=sum(tensor.numel() for tensor in own if isinstance(tensor, nn.Parameter)),
+        bytes=sum(tensor.nbytes for tensor in own),
+    )
 
 
 @dataclass(frozen=True)

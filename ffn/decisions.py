@@ -194,8 +194,19 @@ def compare(first: Decisions, second: Decisions, num_frames: int, other_frames: 
     Raises:
         ValueError: for a frame count without decisions, or decisions on different data.
     """
+    return mcnemar(*right_of_both(first, second, num_frames, other_frames))
+
+
+def right_of_both(
+    first: Decisions, second: Decisions, num_frames: int, other_frames: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether the answers of two networks to the videos that both have seen are right, each (N,).
+
+    Raises:
+        ValueError: as `compare`.
+    """
     _, here, there = np.intersect1d(first.indices, second.indices, assume_unique=True, return_indices=True)
     if (first.labels[here] != second.labels[there]).any():
         raise ValueError("the decisions are on different data: a video has two labels")
     other = second.place(num_frames if other_frames is None else other_frames)
-    return mcnemar(first.correct[first.place(num_frames)][here], second.correct[other][there])
+    return first.correct[first.place(num_frames)][here], second.correct[other][there]

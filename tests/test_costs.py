@@ -5,7 +5,7 @@ import torch
 from conftest import private, small
 
 import ffn
-from ffn.costs import latency, parameters, private_parameters, stored
+from ffn.costs import Size, latency, parameters, stored
 
 
 @pytest.mark.parametrize(
@@ -98,19 +98,20 @@ def test_memory_is_what_is_alive_at_once_by_hand():
 
 
 @pytest.mark.parametrize("sharing", [True, False])
-def test_shared_and_private_parameters_are_all(sharing):
+def test_what_is_shared_and_what_is_private_are_all(sharing):
     model = small((2, 4, 8), sharing=sharing)
-    found = private_parameters(model)
-    assert found == {
-        t: sum(p.numel() for n, p in model.named_parameters() if n in private(model, t)) for t in (2, 4, 8)
-    }
-    shared = parameters(model) - sum(found.values())
-    assert (shared > 0) == sharing
-    assert private_parameters(small((4,))) == {4: 0}
+    named = dict(model.named_parameters())
+    for branch in model.frames:
+        assert stored(model, branch).params == sum(named[name].numel() for name in private(model, branch))
+    whole, parts = stored(model), [stored(model, branch) for branch in model.frames]
+    assert whole.params == parameters(model)
+    assert (whole.params > sum(part.params for part in parts)) == sharing
+    assert (whole.bytes > sum(part.bytes for part in parts)) == sharing
+    assert stored(small((4,)), 4) == Size(0, 0)
 
 
 @pytest.mark.parametrize("frames", [(4,), (2, 4)])
 def test_what_is_stored_is_the_file_less_its_header(checkpoint, frames):
     path = checkpoint(frames=frames)
     header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
-    assert stored(ffn.load(path)) == path.stat().st_size - header
+    assert stored(ffn.load(path)).bytes == path.stat().st_size - header

@@ -1,4 +1,4 @@
-"""Accuracy, cost and training as tables."""
+"""Accuracy, budgets and training as tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -6,10 +6,8 @@ from typing import Any
 import pandas as pd
 
 from ffn.budget import Outcome, Policy, frontier, outcome, recorded
-from ffn.costs import cost
 from ffn.data import Clips
 from ffn.evaluation import Result, evaluate, wilson
-from ffn.layers import nearest
 from ffn.model import FrameFlexible
 from ffn.pairing import compare_networks
 from ffn.progress import Progress
@@ -69,21 +67,6 @@ def policies(rows: Iterable[Mapping[str, Any]], split: str = "test") -> pd.DataF
     table = pd.DataFrame([row for row in rows if row["split"] == split]).astype(numbers)
     by_way = table.assign(top1=100 * table.correct / table.clips).groupby(["way", "num_frames"], sort=False).top1
     return by_way.agg(top1="mean", sd="std", seeds="count").reset_index()
-
-
-def costs(model: FrameFlexible, frames: Iterable[int], size: int | None = None) -> pd.DataFrame:
-    """Columns num_frames, branch, params, gmacs, gflops of one clip (1 GFLOP is 2 GMACs; the paper counts GMACs)."""
-    found = {t: cost(model, t, size) for t in frames}
-    return pd.DataFrame(
-        {
-            "num_frames": t,
-            "branch": nearest(t, model.frames),
-            "params": c.params,
-            "gmacs": c.macs / 1e9,
-            "gflops": c.flops / 1e9,
-        }
-        for t, c in found.items()
-    )
 
 
 @remembered

@@ -28,12 +28,12 @@ def accuracy_curves(
     The network called `highlight` is drawn with its 95 % interval, the others step back.
     """
     traces = []
-    for place, (name, colour) in enumerate(_network_colours(tables).items()):
+    for place, (name, colour) in enumerate(network_colours(tables).items()):
         if name == highlight:
             traces.append(_interval(tables[name], colour))
         traces.append(_curve(name, tables[name], colour, place, faint=highlight not in (None, name)))
     if num_frames is not None:
-        traces.append(_mark(num_frames, _value_at(tables.get(highlight or ""), num_frames)))
+        traces.append(mark(num_frames, _value_at(tables.get(highlight or ""), num_frames)))
     layout = figure_layout(_accuracy_alt(tables, num_frames, highlight), height=470, hovermode="x unified")
     axes = {"xaxis": frames_axis(tables.values()), "yaxis": {"title": {"text": "top-1 (%)"}, "range": [0, 100]}}
     # Unchecked, as below: these charts are drawn at every move of the slider, and the checks take most of the time.
@@ -114,7 +114,8 @@ def policy_curves(table: pd.DataFrame) -> go.Figure:
     return figure.update_yaxes(title="top-1 (%), mean and standard deviation over seeds")
 
 
-def _network_colours(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+def network_colours(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """The colour of every network, by the trained count that answers; of its own where there are several."""
     spare = iter(SEVERAL * len(tables))
     branches = {name: table.branch.unique() for name, table in tables.items()}
     return {name: frame_colour(int(b[0])) if len(b) == 1 else next(spare) for name, b in branches.items()}
@@ -155,12 +156,13 @@ def _transparent(colour: str, opacity: float) -> str:
     return f"rgba({red}, {green}, {blue}, {opacity})"
 
 
-def _mark(num_frames: int, value: float | None) -> dict[str, Any]:
+def mark(x: float, value: float | None) -> dict[str, Any]:
+    """A line at `x`, with a ring at a `value`, in percent."""
     # A trace, since shapes and annotations disagree about the units of a logarithmic axis.
     heights = [0, 100] if value is None else [0, value, 100]
     return dict(
         type="scatter",
-        x=[num_frames] * len(heights),
+        x=[x] * len(heights),
         y=heights,
         mode="lines+markers",
         line={"color": "#808a96", "width": 1.5, "dash": "dash"},
