@@ -136,3 +136,28 @@ def comparison(recorded: Any, computed: Any, num_frames: int) -> tuple[bool, str
         )
     same = f"{now.correct:.0f} of {now.clips:.0f} clips right, as recorded"
     return gap < 1e-3, f"{'Identical' if gap == 0 else 'Verified'}: {same}; norm statistics within {gap:.1g}."
+
+
+def turned(table: pd.DataFrame, before: int, after: int) -> str:
+    """In words, what becomes of the answers from one frame count to another; `table` of `between`."""
+    if before == after:
+        right = 100 * (table.flip == "right at both").mean()
+        return f"At {_frames(after)} {right:.0f} % of {len(table)} answers are right."
+    lost, gained = ((table.flip == kind).sum() for kind in ("right to wrong", "wrong to right"))
+    other = (table.predicted_before != table.predicted_after).sum()
+    return (
+        f"From {before} to {_frames(after)} {other} of {len(table)} videos get another answer: "
+        f"{lost} turn from right to wrong, {gained} from wrong to right."
+    )
+
+
+def confused(table: pd.DataFrame, num_frames: int) -> str:
+    """In words, what is taken for what at a frame count; `table` of `confusion`."""
+    off = table[table["class"] != table.predicted]
+    right, clips = table.clips.sum() - off.clips.sum(), table.clips.sum()
+    opening = f"At {_frames(num_frames)} {right} of {clips} videos are answered rightly"
+    if not off.clips.sum():
+        return f"{opening}."
+    worst = off.iloc[int(off.clips.argmax())]
+    of_class = table.clips[table["class"] == worst["class"]].sum()
+    return f"{opening}; {worst.clips} of {of_class} {worst['class']} are taken for {worst.predicted}."

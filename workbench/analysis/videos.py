@@ -11,6 +11,9 @@ from ffn.data import Clips
 from ffn.decisions import Decisions
 from workbench.analysis.accuracies import with_intervals
 
+LOST, GAINED = "right to wrong", "wrong to right"
+SELECTIONS = ("all videos", LOST, GAINED, "wrong now", "another answer")
+
 
 def decisions(found: Decisions, clips: Clips) -> pd.DataFrame:
     """Columns index, path, label, class, num_frames, prediction, predicted, confidence, correct.
@@ -50,12 +53,57 @@ def _names(classes: Sequence[str], outputs: int) -> list[str]:
 def about_videos(clips: Clips, indices: Iterable[int]) -> pd.DataFrame:
     """Columns index, path, label, class, by which a page finds a video again."""
     folder = clips.source if clips.source.is_dir() else clips.source.parent
-    known = [(int(i), clips.path(int(i)), clips.labels[int(i)]) for i in indices]
-    rows = [
-        (i, (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix(), label, clips.classes[label])
-        for i, path, label in known
-    ]
+    below = f"{folder.as_posix()}/"
+    known = [(int(i), clips.path(int(i)).as_posix().removeprefix(below), clips.labels[int(i)]) for i in indices]
+    rows = [(i, path, label, clips.classes[label]) for i, path, label in known]
     return pd.DataFrame(rows, columns=["index", "path", "label", "class"])
+
+
+def between(found: Decisions, before: int, after: int, clips: Clips) -> pd.DataFrame:
+    """Columns index, path, label, class, flip, stable_from and, each _before and _after, predicted, confidence.
+
+    One row per video: its answers at two frame counts. `flip` is "right to wrong", "wrong to right", "right at both",
+    "wrong at both"; `stable_from` as in `stability`.
+    """
+    when = {"_before": before, "_after": after}
+    sides = [pd.DataFrame(_answers(found, clips, found.place(t))).add_suffix(end) for end, t in when.items()]
+    videos = about_videos(clips, found.indices).join(sides)
+    kinds = {(True, False): LOST, (False, True): GAINED, (True, True): "right at both", (False, False): "wrong at both"}
+    flip = [kinds[pair] for pair in zip(videos.correct_before, videos.correct_after, strict=True)]
+    names = ["predicted_before", "predicted_after", "confidence_before", "confidence_after"]
+    about = videos[["index", "path", "label", "class"]].assign(flip=flip, stable_from=found.stable_from())
+    return about.join(videos[names])
+
+
+def select(
+    table: pd.DataFrame,
+    which: str = SELECTIONS[0],
+    *,
+    label: str | None = None,
+    answer: str | None = None,
+    confidence: tuple[float, float] = (0, 100),
+    stable_from: tuple[int, int] | None = None,
+) -> pd.DataFrame:
+    """The rows of a table of `between` that are looked for, with its columns; now is after.
+
+    Args:
+        which: one of `SELECTIONS`.
+        label, answer: names of the class and of what is answered now.
+        confidence, stable_from: least and most, both included.
+    """
+    wanted = {
+        "wrong now": table["class"] != table.predicted_after,
+        "another answer": table.predicted_before != table.predicted_after,
+    }
+    keep = wanted.get(which, (table.flip == which) | (which == SELECTIONS[0]))
+    keep &= table.confidence_after.between(*confidence)
+    if label is not None:
+        keep &= table["class"] == label
+    if answer is not None:
+        keep &= table.predicted_after == answer
+    if stable_from is not None:
+        keep &= table.stable_from.between(*stable_from)
+    return table[keep]
 
 
 def flips(found: Decisions, before: int, after: int, clips: Clips) -> pd.DataFrame:
@@ -63,14 +111,34 @@ def flips(found: Decisions, before: int, after: int, clips: Clips) -> pd.DataFra
 
     One row per video whose answer is "right to wrong" or "wrong to right" between two frame counts.
     """
-    turned = of_videos.flips(found, before, after)
-    when = {"_before": before, "_after": after}
-    sides = [pd.DataFrame(_answers(found, clips, found.place(t))).add_suffix(end) for end, t in when.items()]
-    answers = pd.concat(sides, axis=1)
-    names = ["predicted_before", "predicted_after", "confidence_before", "confidence_after"]
-    kinds = {"right to wrong": turned.lost, "wrong to right": turned.gained}
-    videos = pd.concat([about_videos(clips, indices).assign(flip=kind) for kind, indices in kinds.items()])
-    return videos.merge(answers[names].assign(index=found.indices), on="index")
+    table = between(found, before, after, clips).drop(columns="stable_from")
+    return pd.concat([table[table.flip == kind] for kind in (LOST, GAINED)], ignore_index=True)
+
+
+def ranking(found: Decisions, index: int, classes: Sequence[str]) -> pd.DataFrame:
+    """Columns num_frames, rank, prediction, predicted, probability, correct: the best answers to one video.
+
+    One row per frame count and rank, 1 for what is answered; `probability` in percent.
+
+    Raises:
+        ValueError: when there are no answers to the video at position `index` of the data.
+    """
+    place = int(np.searchsorted(found.indices, index))
+    if place == len(found.indices) or found.indices[place] != index:
+        raise ValueError(f"there are no answers to video {index}: it could not be read, or is not in the data")
+    answers = found.classes[:, place].astype(int)  # (T, R)
+    counts, ranks = np.indices(answers.shape)
+    names = _names(classes, found.num_classes)
+    return pd.DataFrame(
+        {
+            "num_frames": np.array(found.frames)[counts.ravel()],
+            "rank": 1 + ranks.ravel(),
+            "prediction": answers.ravel(),
+            "predicted": [names[k] for k in answers.ravel()],
+            "probability": 100 * found.probabilities[:, place].astype(float).ravel(),
+            "correct": answers.ravel() == found.labels[place],
+        }
+    )
 
 
 def flip_counts(found: Decisions, reference: int) -> pd.DataFrame:

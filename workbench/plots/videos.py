@@ -18,6 +18,9 @@ from workbench.plots.parts import (
     new_figure,
 )
 
+ANSWERS = (WRONG, "#2f86cf", "#cc79a7", "#a6761d", "#8a5fbf", "#5ec8e5")  # wrong ones, the likeliest first
+LEAST, MOST = 5, 7  # percent that a class must reach once, and how many classes are drawn
+
 
 def stability_bars(table: pd.DataFrame) -> go.Figure:
     """How many videos have their last answer from which frame count on (table of `analysis.stability`)."""
@@ -67,6 +70,8 @@ def confusion_heatmap(table: pd.DataFrame) -> go.Figure:
         colorbar={"title": {"text": "videos" if value == "clips" else "videos more", "side": "right"}},
         hovertemplate="class %{y}<br>answer %{x}<br>%{z} videos<extra></extra>",
     )
+    cells = {"x": table.predicted, "y": table["class"], "mode": "markers", "marker": {"symbol": "square", "size": 18}}
+    figure.add_scatter(**cells, opacity=0, hoverinfo="skip", showlegend=False)  # what can be clicked: heatmaps cannot
     figure.update_xaxes(title="answer", type="category", tickangle=-45)
     return figure.update_yaxes(title="class", type="category", autorange="reversed")
 
@@ -119,6 +124,43 @@ def calibration_curves(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
         )
     figure.update_xaxes(frames_axis(tables.values()))
     return figure.update_yaxes(title="expected calibration error (%)", rangemode="tozero")
+
+
+def ranking_curves(table: pd.DataFrame, num_frames: int, other: int, label: str) -> go.Figure:
+    """Probabilities of the best answers to one video at every frame count (table of `analysis.ranking`).
+
+    The right class `label` is drawn thick, two frame counts are marked, and classes that never matter are left out.
+    """
+    figure = new_figure(_ranking_alt(table, num_frames, other, label), height=380, hovermode="x unified")
+    best = table.groupby("predicted").probability.max().sort_values(ascending=False)
+    shown = [name for name in best.index if name == label or best[name] >= LEAST][:MOST]
+    colours = iter(ANSWERS)
+    for name in sorted(shown, key=lambda name: name != label):
+        rows, right = table[table.predicted == name], name == label
+        figure.add_scatter(
+            x=rows.num_frames,
+            y=rows.probability,
+            name=f"{name} (right)" if right else name,
+            mode="lines+markers",
+            line={"color": RIGHT if right else next(colours), "width": 4 if right else 2},
+            hovertemplate="%{y:.1f} %",
+        )
+    for count, dash in ((num_frames, "solid"), (other, "dot")):
+        figure.add_vline(count, line={"color": "#808a96", "width": 1.5, "dash": dash})
+    figure.update_xaxes(frames_axis([table]))
+    return figure.update_yaxes(title="probability (%)", range=[-2, 104])
+
+
+def _ranking_alt(table: pd.DataFrame, num_frames: int, other: int, label: str) -> str:
+    first = table[table["rank"] == 1].set_index("num_frames")
+    said = [
+        f"at {t} frames {first.predicted[t]}, {first.probability[t]:.0f} %" for t in dict.fromkeys((num_frames, other))
+    ]
+    right = first.index[first.correct].tolist()
+    return (
+        f"Probabilities of the best answers to one video against frames per clip: {'; '.join(said)}. The right class, "
+        f"{label}, is the answer at {len(right)} of {len(first)} frame counts."
+    )
 
 
 def _stability_alt(table: pd.DataFrame) -> str:
