@@ -19,7 +19,7 @@ def page(**choices: object) -> AppTest:
 
 
 def finished(app: AppTest, job: Job) -> AppTest:
-    job.task.wait(60)
+    job.task.wait(300)
     assert not job.task.error
     app.run()
     assert not app.exception
@@ -34,7 +34,7 @@ def selected(app: AppTest) -> session.Selection:
 def test_a_layer_in_the_link_shows_its_channels(folder, policy):
     app = page(checkpoint=TITLES[1], frames=6, layer=LAYER, policy=policy)
     if policy != "nearest":  # not recorded
-        session.known(selected(app)).sweep.task.wait(60)
+        session.known(selected(app)).sweep.task.wait(300)
         app.run()
     assert app.selectbox(key="layer").value == LAYER
     job = jobs.channels(selected(app), folder)

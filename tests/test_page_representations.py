@@ -19,7 +19,7 @@ def app(folder) -> AppTest:
 
 
 def finished(app: AppTest, job: Job) -> AppTest:
-    job.task.wait(60)
+    job.task.wait(300)
     assert not job.task.error
     app.run()
     assert not app.exception

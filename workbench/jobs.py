@@ -90,7 +90,7 @@ def embedding(chosen: Selection, source: Path, found: Features, layer: str, refe
 
 def similarity(chosen: Selection, source: Path, found: Features, other: Checkpoint | None = None) -> Job:
     """The `analysis.similarity` of features, to those of another network if there is one."""
-    beside = other and session.model(other)
+    beside = session.model(other) if other else None
 
     def work(stage: Report) -> pd.DataFrame:
         if beside is None:

@@ -36,7 +36,7 @@ def explained(table: pd.DataFrame, way: str = "recalibrated") -> str:
     """How much of the gap at a frame count a way to answer it closes, in a sentence; `table` of `gap` at that count."""
     rows = table.set_index("way")
     row, gap = rows.loc[way], rows.loc["separate"]
-    against = f"a network trained at {_frames(int(gap.num_frames))} alone"
+    against = f"a network trained at {_frames(int(table.num_frames.iloc[0]))} alone"
     if gap.gained <= 0:
         return f"Against {against} there is no gap ({-gap.gained:.1f} points ahead), so there is nothing to explain."
     share = (

@@ -112,7 +112,7 @@ def choose_private(chosen: Selection) -> Checkpoint | None:
         bind="query-params",
         format_func=_name,
     )
-    return several.get(title)
+    return several[title] if title else None
 
 
 def trained_alone(chosen: Selection) -> Checkpoint | None:

@@ -1,17 +1,19 @@
 """Representations: where a network puts the videos at every number of frames, and what that keeps."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from ffn.features import Features
 from workbench import jobs, session, views
 from workbench.elements import follow, known, origin_of, page, place_of, result_of, show
 from workbench.extraction import VIDEOS
-from workbench.session import Known, Selection
+from workbench.session import Selection
 
 COMPONENTS, MAPS = "principal components", "t-SNE"
 
 
-def places(chosen: Selection, now: Known, found: Features, native: int) -> None:
+def places(chosen: Selection, source: Path, found: Features, native: int) -> None:
     """The videos on a plane that all counts share."""
     st.markdown("#### Where the videos lie")
     st.caption(
@@ -22,7 +24,7 @@ def places(chosen: Selection, now: Known, found: Features, native: int) -> None:
         layer = st.selectbox("Layer", found.layers, index=len(found.layers) - 1, key="features", bind="query-params")
         way = st.selectbox("Plane", [COMPONENTS, MAPS], key="plane", bind="query-params")
     reference = native if way == MAPS else None
-    table = result_of(jobs.embedding(chosen, now.source, found, layer, reference), "embedding")
+    table = result_of(jobs.embedding(chosen, source, found, layer, reference), "embedding")
     if table is None:
         return
     origin, counts = origin_of(chosen), chosen.num_frames
@@ -32,14 +34,14 @@ def places(chosen: Selection, now: Known, found: Features, native: int) -> None:
         show(views.side_by_side(origin, table, layer, counts, native, reference))
 
 
-def alike(chosen: Selection, now: Known, found: Features, native: int) -> None:
+def alike(chosen: Selection, source: Path, found: Features, native: int) -> None:
     """CKA between frame counts, layers and networks."""
     st.markdown("#### What is alike")
     st.caption(
         "Linear CKA: 1 where two representations order the videos in the same way, whatever their axes; near 0 where "
         "they have nothing in common."
     )
-    table = result_of(jobs.similarity(chosen, now.source, found), "similarity")
+    table = result_of(jobs.similarity(chosen, source, found), "similarity")
     if table is None:
         return
     origin = origin_of(chosen)
@@ -53,10 +55,10 @@ def alike(chosen: Selection, now: Known, found: Features, native: int) -> None:
             st.markdown(f"##### {view.title}")
             show(view)
     with st.columns(2, gap="large")[1]:
-        networks(chosen, now, found)
+        networks(chosen, source, found)
 
 
-def networks(chosen: Selection, now: Known, found: Features) -> None:
+def networks(chosen: Selection, source: Path, found: Features) -> None:
     """CKA with another network."""
     others = session.other_bundled(chosen.checkpoint)
     against = st.selectbox(
@@ -65,14 +67,14 @@ def networks(chosen: Selection, now: Known, found: Features) -> None:
     if against is None:
         return
     other = others[against]
-    table = result_of(jobs.similarity(chosen, now.source, found, other), "against")
+    table = result_of(jobs.similarity(chosen, source, found, other), "against")
     if table is not None:
         view = views.similarity_networks(origin_of(chosen), table, chosen.num_frames, place_of(other))
         st.markdown(f"##### {view.title}")
         show(view)
 
 
-def readable(chosen: Selection, now: Known, found: Features, native: int) -> None:
+def readable(chosen: Selection, source: Path, found: Features, native: int) -> None:
     """Linear probes."""
     st.markdown("#### What a linear classifier reads from every layer")
     st.caption(
@@ -80,7 +82,7 @@ def readable(chosen: Selection, now: Known, found: Features, native: int) -> Non
         "(dashed). Where solid lies above dashed, the classes are still there, but no longer where the network's own "
         "classifier looks for them."
     )
-    table = result_of(jobs.probes(chosen, now.source, found, native), "probes", "Fit the probes")
+    table = result_of(jobs.probes(chosen, source, found, native), "probes", "Fit the probes")
     if table is not None:
         show(views.probes(origin_of(chosen), table, native))
 
@@ -99,9 +101,9 @@ def content(chosen: Selection) -> None:
     found = result_of(jobs.features(chosen, now.source), "features_job")
     if found is not None:
         native = chosen.checkpoint.card["frames"][-1]
-        places(chosen, now, found, native)
-        alike(chosen, now, found, native)
-        readable(chosen, now, found, native)
+        places(chosen, now.source, found, native)
+        alike(chosen, now.source, found, native)
+        readable(chosen, now.source, found, native)
 
 
 page(content)

@@ -236,8 +236,8 @@ def _channels_alt(table: pd.DataFrame) -> str:
     shifts = (table["mean"] - table.expected_mean).abs() / table.expected_variance**0.5
     return (
         f"What {len(table)} channels of {table.layer.iloc[0]} see at {table.num_frames.iloc[0]} frames against what "
-        f"they expect. Channel {table.channel[shifts.idxmax()]} is furthest off, its mean by {shifts.max():.2f} "
-        f"standard deviations; the median is {shifts.median():.2f}."
+        f"they expect. Channel {table.channel.iloc[int(shifts.argmax())]} is furthest off, its mean by "
+        f"{shifts.max():.2f} standard deviations; the median is {shifts.median():.2f}."
     )
 
 

@@ -1,6 +1,7 @@
 """Views of normalisation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -100,34 +101,27 @@ def experiment(
     others = {name: at for name, at in {"private": private, "separate": separate}.items() if at}
     given = "".join(f", {name}={name}" for name in others)
 
-    def python(table: str, plot: str) -> str:
-        return origin.python(
-            f"found = experiments.recalibration(model, unlabelled, data, {num_frames}{given})\n"
-            f"table = found.{table}\nfigure = plots.{plot}",
-            others=others,
-        )
+    def view(key: str, title: str, figure: Any, table: pd.DataFrame, lines: str) -> View:
+        running = f"found = experiments.recalibration(model, unlabelled, data, {num_frames}{given})\n"
+        return View(key, title, figure, table, origin.python(running + lines, others=others))
 
     ways = {str(name): rows for name, rows in found.curves.groupby("network", sort=False)}
-    curves = View(
+    curves = view(
         "curves",
         "With statistics of each frame count",
         plots.accuracy_curves(ways, num_frames, "recalibrated"),
         found.curves,
-        python(
-            "curves",
-            f"accuracy_curves(dict(list(table.groupby('network', sort=False))), {num_frames}, 'recalibrated')",
-        ),
+        "table = found.curves\nways = dict(list(table.groupby('network', sort=False)))\n"
+        f"figure = plots.accuracy_curves(ways, {num_frames}, 'recalibrated')",
     )
-    layers = View(
+    layers = view(
         "layers",
         f"Layer by layer at {num_frames} frames",
         plots.attribution_bars(found.attribution),
         found.attribution,
-        python("attribution", "attribution_bars(table)"),
+        "table = found.attribution\nfigure = plots.attribution_bars(table)",
     )
     if found.gap is None:
         return curves, layers
-    gap = View(
-        "gap", f"The gap at {num_frames} frames", plots.gap_bars(found.gap), found.gap, python("gap", "gap_bars(table)")
-    )
-    return curves, layers, gap
+    drawn, python = plots.gap_bars(found.gap), "table = found.gap\nfigure = plots.gap_bars(table)"
+    return curves, layers, view("gap", f"What closes the gap at {num_frames} frames", drawn, found.gap, python)
