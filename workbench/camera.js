@@ -85,9 +85,9 @@ class Camera {
   close() {
     clearInterval(this.timer);
     this.stream?.getTracks().forEach((track) => track.stop());
-    this.stream = null;
-    this.take = null;
+    this.video.srcObject = this.stream = this.take = null;
     this.button.textContent = "Record again";
+    this.say(`Recorded ${this.pictures.length} frames; what the network says of them is below.`);
   }
 
   say(text) {

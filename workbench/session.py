@@ -19,13 +19,14 @@ from ffn import decision_files, moving_shapes
 from ffn.bundled import DEMO, RECIPES, records_of
 from ffn.card import Card, CheckpointError, read_card
 from ffn.checkpoint import load, save
-from ffn.data import DataError, clips_for
+from ffn.data import Clips, DataError, clips_for
 from ffn.evaluation import Result, evaluate
 from ffn.files import cache_folder, file_hash, read_csv
 from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
 from ffn.policies import any_frame
 from ffn.progress import Progress, Report
+from ffn.transforms import Preprocessing
 from workbench import analysis, experiments
 from workbench.background import Job, Profile, Sweep, Task
 from workbench.records import EMPTY, Tables, results_folder
@@ -33,6 +34,7 @@ from workbench.training import Trainings
 from workbench.views import View
 
 SELECTION, REPORT, OWN = "_selection", "_report", "_own"  # where the session state keeps them
+LOCAL = "a local file"  # the sidebar's choice of a checkpoint by its path
 
 
 # --- What is chosen -------------------------------------------------------------------------------------------
@@ -219,7 +221,7 @@ def recordings() -> dict[str, Recorded]:
     """The recorded results of the bundled checkpoints, by the hash of the checkpoint."""
     found = {}
     for title, path in bundled().items():
-        files = [path, *records_of(path)]
+        files = [path, *(file for file in records_of(path) if file.suffix == ".csv" or file.is_file())]
         if all(file.is_file() for file in files) and (read := _recorded(title, str(path), *map(_stamp, files))):
             found[read[0]] = read[1]
     return found
@@ -229,10 +231,10 @@ def recordings() -> dict[str, Recorded]:
 def _recorded(title: str, path: str, *stamps: tuple[int, int]) -> tuple[str, Recorded] | None:
     """None where the files beside a checkpoint are not of this very checkpoint, on one dataset."""
     shifts, answers, accuracies = records_of(Path(path))
-    decisions, about = decision_files.load(answers)
+    decisions, about = decision_files.load(answers) if answers.is_file() else (None, {})
     divergence, accuracy = read_csv(shifts), read_csv(accuracies)
     checkpoint = file_hash(Path(path))
-    keys = {(row.get("checkpoint"), row.get("data")) for row in [*accuracy, *divergence, about]}
+    keys = {(row.get("checkpoint"), row.get("data")) for row in [*accuracy, *divergence, about or accuracy[0]]}
     if len(keys) != 1 or (found := keys.pop())[0] != checkpoint:
         return None
     tables = analysis.accuracy(accuracy), analysis.divergence(map(_numbers, divergence))
@@ -275,6 +277,26 @@ def data_digest(checkpoint: Checkpoint, source: Path) -> str:
 @st.cache_resource(show_spinner="Looking through the videos", max_entries=64)
 def _data_digest(digest: str, source: str, modified: tuple[int, ...], _checkpoint: Checkpoint) -> str:
     return clips_for(_checkpoint.card, source, (1,)).digest
+
+
+def listing(source: Path) -> Clips:
+    """The videos at `source` with their labels, whatever network looks at them; `DataError` when there are none."""
+    return _listing(str(source.expanduser()), source.stat().st_mtime_ns if source.exists() else 0)
+
+
+@st.cache_resource(show_spinner="Looking through the videos", max_entries=8)
+def _listing(source: str, modified: int) -> Clips:
+    return Clips(source, frames=(1,), preprocessing=Preprocessing())
+
+
+def clips(checkpoint: Checkpoint, source: Path) -> Clips:
+    """The videos at `source` in the order of results, with the classes of a checkpoint; `DataError` as `data_digest`."""
+    return _clips(data_digest(checkpoint, source), checkpoint.digest, checkpoint, source.expanduser())
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _clips(data: str, digest: str, _checkpoint: Checkpoint, _source: Path) -> Clips:
+    return clips_for(_checkpoint.card, _source, (1,))
 
 
 def sweep(checkpoint: Checkpoint, source: Path, policy: str = "nearest", *, embedded: bool = False) -> Sweep:
@@ -353,6 +375,20 @@ def own(name: str, *key: Hashable, make: Callable[[], Any]) -> Any:
 def trainings() -> Trainings:
     """The trainings of all viewers."""
     return Trainings(cache_folder() / "runs")
+
+
+def glance(name: str, *key: Hashable, work: Callable[[Report], Any]) -> Job:
+    """As `job`, for what is quick and of which there are many: begun at once, and often done when it is returned."""
+    found = _glance((name, *key), work)
+    found.start()
+    if found.task:
+        found.task.wait(0.2)
+    return found
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _glance(key: tuple[Hashable, ...], _work: Callable[[Report], Any]) -> Job:
+    return Job(_work)
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)

@@ -146,6 +146,6 @@ def _picture(url: str) -> np.ndarray:
     """
     try:
         with Image.open(BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.array(image.convert("RGB"))
     except (OSError, ValueError) as error:
         raise ValueError(f"the camera sent something that is no image ({error})") from None

@@ -1,6 +1,7 @@
 """Train: a small network trained live, and the deviation that appears while it learns."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +109,11 @@ def choose_run(room: Trainings) -> Run | None:
         return None
     if st.session_state.get(STARTED) in runs:
         st.session_state["run"] = st.session_state.pop(STARTED)
-    name = st.selectbox("Run", list(runs), format_func=lambda name: _said(runs[name]), key="run", bind="query-params")
-    return runs[name]
-
-
-def _said(found: Run) -> str:
-    return f"{found.title} · {found.epochs} of {found.experiment.epochs} epochs · {found.name}"
+    if "run" not in st.session_state and "run" not in st.query_params:
+        st.session_state["run"] = next(iter(runs))  # said in the link, which newer runs then do not change
+    titles = {name: f"{found.title} ({name})" for name, found in runs.items()}
+    name = st.selectbox("Run", titles, None, format_func=titles.__getitem__, key="run", bind="query-params")
+    return runs.get(name)
 
 
 def curves(found: Run) -> None:
@@ -121,6 +121,7 @@ def curves(found: Run) -> None:
     if not found.rows.is_file():
         st.caption("The first epoch is under way: its numbers come when it ends.")
         return
+    st.caption(f"{found.epochs} of {found.experiment.epochs} epochs are done.")
     table = analysis.epochs(found.rows)
     trained = found.experiment.shown
     if said := analysis.deviation(table, trained):
@@ -140,12 +141,8 @@ def result(room: Trainings, found: Run) -> None:
     """What can be done with a run."""
     with st.container(horizontal=True):
         if found.best.is_file():
-            st.page_link(
-                "workbench/pages/overview.py",
-                label="Open in the other pages",
-                icon=":material/open_in_new:",
-                query_params={"checkpoint": session.LOCAL, "checkpoint_path": str(found.best)},
-            )
+            if st.button("Open in the other pages", key="run_open", on_click=partial(select, found.best)):
+                st.switch_page("workbench/pages/overview.py")
             st.download_button(
                 "Download",
                 found.best.read_bytes,
@@ -157,6 +154,12 @@ def result(room: Trainings, found: Run) -> None:
         if not (found.finished or room.running) and st.button("Go on with this run", key="run_go_on"):
             room.go_on(found)
             st.rerun()
+
+
+def select(path: Path) -> None:
+    """Makes the sidebar choose a network."""
+    st.session_state["checkpoint"] = session.LOCAL
+    st.session_state["checkpoint_path"] = str(path)
 
 
 def content(chosen: Selection) -> None:

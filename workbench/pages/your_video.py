@@ -111,7 +111,7 @@ def recorded(chosen: Selection) -> Clip | None:
     network = session.model(chosen.checkpoint)
     how = preprocessing(chosen.checkpoint.card)
     found = recording(network)
-    done = found if found and found.done else None
+    done = finished(found)
     live(network, max(how.resize, watching.SMALLEST), done)
     st.caption("The pictures go from this browser to this server alone, stay in this session and are gone with it.")
     if done is None:
@@ -125,10 +125,15 @@ def recording(network: FrameFlexible) -> Recording | None:
     return session.own("recording", batch["take"], make=partial(Recording, network)) if batch else None
 
 
+def finished(found: Recording | None) -> Recording | None:
+    """The recording if it has ended."""
+    return found if found is not None and found.done else None
+
+
 def receive(network: FrameFlexible) -> None:
     """Takes what the camera has sent."""
     batch, found = last_batch(), recording(network)
-    if batch and found:
+    if batch and found is not None:
         found.feed(int(batch["first"]), batch["pictures"], done=bool(batch["done"]))
 
 
@@ -138,15 +143,15 @@ def live(network: FrameFlexible, side: int, before: Recording | None) -> None:
     batch, found = last_batch(), recording(network)
     state = {
         "take": batch["take"] if batch else "",
-        "received": len(found) if found else 0,
+        "received": 0 if found is None else len(found),
         "most": watching.LONGEST,
         "rate": watching.RATE,
         "side": side,
     }
     camera(state, partial(receive, network))
-    if (found if found and found.done else None) is not before:
+    if finished(found) is not before:
         st.rerun()
-    if found and not found.done and (table := found.table()) is not None:
+    if found is not None and not found.done and (table := found.table()) is not None:
         st.plotly_chart(
             (figure := plots.arrival_curves(table)),
             key="live_chart",
@@ -181,12 +186,16 @@ def look(chosen: Selection, clip: Clip) -> Watched | None:
 
 def say(chosen: Selection, clip: Clip, found: Watched) -> None:
     """The video beside what the network sees in it."""
-    playing, telling = st.columns([1, 3], gap="large")
+    telling = st.container()
     if clip.shown is not None:
+        playing, telling = st.columns([1, 3], gap="large")
         playing.video(clip.shown, loop=True, autoplay=True, muted=True, alt="The video that is looked at")
     with telling:
         st.subheader(analysis.verdict(found.answers, chosen.num_frames, clip.label), anchor=False)
-        st.caption(f"Of {found.footage.length} frames. Move T in the sidebar.")
+        st.caption(
+            f"The video has {found.footage.length} frames. Move T in the sidebar to show the network more or fewer. "
+            f"It knows {chosen.checkpoint.card['num_classes']} classes and names one of them whatever it sees."
+        )
 
 
 def strip(chosen: Selection, footage: Footage) -> None:

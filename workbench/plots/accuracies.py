@@ -13,6 +13,7 @@ from workbench.plots.parts import (
     LEGEND_BELOW,
     SEVERAL,
     WAYS,
+    epoch_axis,
     figure_layout,
     frame_colour,
     frames_axis,
@@ -49,7 +50,7 @@ def training_curves(table: pd.DataFrame) -> go.Figure:
             trace.update(name=f"{num_frames} frames", legendgroup=str(num_frames), showlegend=column == 1)
             trace.update(line_color=frame_colour(int(str(num_frames))))
             figure.add_trace(trace, row=1, col=column)
-    figure.update_xaxes(title="epoch")
+    figure.update_xaxes(epoch_axis(table))
     return figure.update_layout(figure_layout(_training_alt(table), height=340, legend=LEGEND_BELOW))
 
 

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.plots.parts import CLASSES, DASHES, LEGEND_ABOVE, RIGHT, frame_colour, frames_axis, new_figure
+from workbench.plots.parts import (
+    CLASSES,
+    DASHES,
+    LEGEND_ABOVE,
+    RIGHT,
+    epoch_axis,
+    frame_colour,
+    frames_axis,
+    new_figure,
+)
 
 
 def answer_curves(table: pd.DataFrame, num_frames: int, label: str = "") -> go.Figure:
@@ -63,7 +72,7 @@ def validation_curves(table: pd.DataFrame, trained: Sequence[int]) -> go.Figure:
             line={"color": frame_colour(count), "width": 3 if own else 2, "dash": "solid" if own else "dash"},
             hovertemplate="%{y:.1f} %",
         )
-    figure.update_xaxes(title="epoch", rangemode="tozero", tickformat="d")
+    figure.update_xaxes(epoch_axis(table))
     return figure.update_yaxes(title="top-1 of validation videos (%)", range=[0, 101])
 
 

@@ -73,6 +73,12 @@ def frames_axis(tables: Iterable[pd.DataFrame]) -> dict[str, Any]:
     }
 
 
+def epoch_axis(table: pd.DataFrame) -> dict[str, Any]:
+    """Whole epochs, from the start of training to the last."""
+    last = int(table.epoch.max())
+    return {"title": "epoch", "range": [0, last + 0.5], "dtick": max(1, last // 8)}
+
+
 def error_bars(table: pd.DataFrame, name: str) -> dict[str, Any]:
     above, below = table[f"{name}_high"] - table[name], table[name] - table[f"{name}_low"]
     return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1.2}
