@@ -9,6 +9,7 @@ from workbench import jobs, session, views
 from workbench.elements import follow, known, origin_of, page, place_of, result_of, show
 from workbench.extraction import VIDEOS
 from workbench.session import Selection
+from workbench.views import View
 
 COMPONENTS, MAPS = "principal components", "t-SNE"
 
@@ -30,8 +31,7 @@ def places(chosen: Selection, source: Path, found: Features, native: int) -> Non
     origin, counts = origin_of(chosen), chosen.num_frames
     show(views.embedding(origin, table, layer, counts, reference))
     if counts != native:
-        st.markdown(f"##### At {counts} frames, and at the trained {native}")
-        show(views.side_by_side(origin, table, layer, counts, native, reference))
+        titled(views.side_by_side(origin, table, layer, counts, native, reference))
 
 
 def alike(chosen: Selection, source: Path, found: Features, native: int) -> None:
@@ -45,33 +45,36 @@ def alike(chosen: Selection, source: Path, found: Features, native: int) -> None
     if table is None:
         return
     origin = origin_of(chosen)
-    shown = [
-        views.similarity_curves(origin, table, native),
-        views.similarity_frames(origin, table, st.session_state["features"]),
-        views.similarity_layers(origin, table, chosen.num_frames, native),
-    ]
-    for column, view in zip(st.columns(2, gap="large") * 2, shown, strict=False):
-        with column:
-            st.markdown(f"##### {view.title}")
-            show(view)
-    with st.columns(2, gap="large")[1]:
+    left, right = st.columns(2, gap="large")
+    with left:
+        titled(views.similarity_curves(origin, table, native))
+        titled(views.similarity_layers(origin, table, chosen.num_frames, native))
+    with right:
+        titled(views.similarity_frames(origin, table, st.session_state["features"]))
         networks(chosen, source, found)
+
+
+def titled(view: View) -> None:
+    st.markdown(f"##### {view.title}")
+    show(view)
 
 
 def networks(chosen: Selection, source: Path, found: Features) -> None:
     """CKA with another network."""
     others = session.other_bundled(chosen.checkpoint)
     against = st.selectbox(
-        "Another network", [None, *others], key="against", bind="query-params", format_func=lambda name: name or "none"
+        "The same layers of another network",
+        [None, *others],
+        key="against",
+        bind="query-params",
+        format_func=lambda name: name or "none",
     )
     if against is None:
         return
     other = others[against]
     table = result_of(jobs.similarity(chosen, source, found, other), "against")
     if table is not None:
-        view = views.similarity_networks(origin_of(chosen), table, chosen.num_frames, place_of(other))
-        st.markdown(f"##### {view.title}")
-        show(view)
+        titled(views.similarity_networks(origin_of(chosen), table, chosen.num_frames, place_of(other)))
 
 
 def readable(chosen: Selection, source: Path, found: Features, native: int) -> None:

@@ -35,7 +35,7 @@ def side_by_side(
         table.num_frames,
     )
     rows = table[table.num_frames.isin([num_frames, native])]
-    return View("side_by_side", f"At {num_frames} and at {native} frames", plots.embedding(rows), rows, python)
+    return View("side_by_side", f"At {num_frames} frames, and at {native}", plots.embedding(rows), rows, python)
 
 
 def similarity_frames(origin: Origin, table: pd.DataFrame, layer: str) -> View:
