@@ -73,7 +73,7 @@ def test_the_library_knows_no_workbench(path):
 
 
 def test_only_the_page_knows_streamlit():
-    rooms = ("app", "workbench.session", "workbench.elements", "workbench.pages")
+    rooms = ("app", "workbench.session", "workbench.elements", "workbench.camera", "workbench.pages")
     assert not [room(path) for path in FILES if imports_any(path, "streamlit") and path not in in_rooms(*rooms)]
 
 

@@ -8,6 +8,7 @@ from conftest import small
 
 import ffn
 from ffn.data import clips_for
+from ffn.files import write_csv
 from workbench import analysis, budgets, experiments, extraction, passes, plots, views
 from workbench.views import Origin, View
 
@@ -39,6 +40,8 @@ def all_views(origin: Origin) -> dict[str, View]:
         *of_norms(origin, model, other),
         *of_costs_and_comparisons(origin, model, other),
         *of_representations(origin, model, other),
+        *of_one_video(origin, model),
+        *of_a_run(origin),
     ]
     return {view.key: view for view in shown}
 
@@ -92,6 +95,24 @@ def of_costs_and_comparisons(origin: Origin, model: ffn.FrameFlexible, beside: O
         views.differences(origin, [beside], analysis.differences(decisions, origin.title)),
         views.storage(origin, [beside], analysis.storage(networks)),
     ]
+
+
+def of_one_video(origin: Origin, model: ffn.FrameFlexible) -> list[View]:
+    video = str(origin.data / "a" / "0.mp4")
+    answering = ffn.any_frame(model, range(1, 5), "interpolate")
+    return [
+        views.answers(origin, video, analysis.answers(answering, video, range(1, 5)), 3, "a", "interpolate"),
+        views.arrivals(origin, video, analysis.arrivals(model, video), "a"),
+        views.passes(origin, video, analysis.passes(model, video, (2, 4)), 80),
+    ]
+
+
+def of_a_run(origin: Origin) -> list[View]:
+    path = origin.data.parent / "rows.csv"
+    rows = [{"epoch": i, "loss_4": 1 / i, "train_4": 30.0 * i, "val_2": 10.0 * i, "val_4": 20.0 * i} for i in (1, 2)]
+    write_csv(path, rows)
+    table = analysis.epochs(path)
+    return [views.learning(path, table), views.validation(path, table, (4,))]
 
 
 def test_the_python_of_a_view_makes_its_table_and_figure(origin):
