@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from workbench.plots.parts import CLASSES, DASHES, figure_layout, frames_axis, new_figure
+from workbench.plots.parts import CLASSES, DASHES, LEGEND_BELOW, figure_layout, frames_axis, new_figure
 
 
 def similarity_heatmap(table: pd.DataFrame, by: str = "num_frames", titles: Sequence[str] = ()) -> go.Figure:
@@ -88,7 +88,7 @@ def embedding(table: pd.DataFrame) -> go.Figure:
         figure.add_traces(traces, rows=[1] * len(traces), cols=[column] * len(traces))
         figure.update_traces(showlegend=column == 1, col=column)
     named = _plane_axes(table)
-    figure.update_xaxes(title=named["x"], showticklabels=False)
+    figure.update_xaxes(showticklabels=False).update_xaxes(title=named["x"], col=1)
     figure.update_yaxes(title=named["y"], showticklabels=False, col=1)
     return figure.update_layout(figure_layout(_embedding_alt(table), height=440))
 
@@ -99,7 +99,7 @@ def embedding_over_frames(table: pd.DataFrame, num_frames: int) -> go.Figure:
     Every video keeps its point, so that one can see it move.
     """
     counts = sorted(table.num_frames.unique())
-    figure = new_figure(_embedding_alt(table), height=560)
+    figure = new_figure(_embedding_alt(table), height=620)
     figure.add_traces(_clouds(table, num_frames))
     figure.frames = [go.Frame(name=str(t), data=_clouds(table, t)) for t in counts]
     named = _plane_axes(table)
@@ -140,7 +140,7 @@ def _player(counts: Sequence[int], start: int) -> dict[str, Any]:
     return {
         "sliders": [slider | {"x": 0.14, "len": 0.86, "y": -0.06, "pad": {"t": 12}}],
         "updatemenus": [button | {"pad": {"t": 12}, "showactive": False}],
-        "legend": {"orientation": "v", "y": 1, "x": 1.02, "xanchor": "left", "yanchor": "top"},
+        "legend": LEGEND_BELOW | {"y": -0.36},
     }
 
 
