@@ -117,8 +117,9 @@ def differences(chosen: Selection, networks: Mapping[str, Checkpoint], now: Mapp
     show(views.differences(origin_of(chosen), places(networks, found, reference), table))
     st.caption(
         "Bars are 95 % intervals of a bootstrap that draws the same videos for both networks. The test is McNemar's, "
-        f"exact, on the videos that only one of the two gets right. Among {len(table)} comparisons some would look "
-        "like differences by chance, so p-values are corrected for their number (Holm): full marks have p < 0.05."
+        "exact, on the videos that only one of the two gets right. Of many comparisons some would look like "
+        f"differences by chance, so p-values are corrected for their number, {len(table)} (Holm): full marks have "
+        "p < 0.05."
     )
 
 

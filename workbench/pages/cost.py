@@ -93,10 +93,8 @@ def _with_chosen(
     """What is counted, and the chosen frame count as soon as it is."""
     if chosen.num_frames in GRID:
         return counted
-    here = result_of(pricing.prices(chosen, networks, (chosen.num_frames,)), "here")
-    return (
-        {name: pd.concat([rows, here[name]], ignore_index=True) for name, rows in counted.items()} if here else counted
-    )
+    here = result_of(pricing.prices(chosen, networks, (chosen.num_frames,)), "here") or {}
+    return {name: pd.concat([rows, here.get(name)], ignore_index=True) for name, rows in counted.items()}
 
 
 def adaptive(chosen: Selection, now: Known) -> None:

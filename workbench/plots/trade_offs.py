@@ -41,8 +41,9 @@ def trade_off(
         marker={"size": 13, "symbol": "circle-open", "color": MARK, "line": {"width": 2}},
         hoverinfo="skip",
     )
-    for row in table[(table.network == highlight) & (table.num_frames == num_frames)].itertuples():
-        figure.add_trace(mark(getattr(row, measure), row.top1))
+    chosen = table[(table.network == highlight) & (table.num_frames == num_frames)]
+    for cost, top1 in zip(chosen[measure], chosen.top1, strict=True):
+        figure.add_trace(mark(cost, top1))
     if budget:
         figure.add_vrect(budget, 2 * max(budget, table[measure].max()), fillcolor=MARK, opacity=0.15, line_width=0)
     figure.update_xaxes(title=EXPENSES[measure], type="log", **_ticks(table[measure]))
@@ -74,7 +75,7 @@ def storage_bars(table: pd.DataFrame) -> go.Figure:
     bars = table.assign(bar=table.network + "<br>" + table.form)
     order = bars.bar.unique().tolist()
     figure = new_figure(_storage_alt(table), height=150 + 52 * len(order), barmode="stack")
-    for part, rows in bars.groupby("part", sort=False):
+    for part, rows in bars.sort_values("num_frames", kind="stable").groupby("part", sort=False):
         num_frames = int(rows.num_frames.iloc[0])
         figure.add_bar(
             y=rows.bar,
@@ -85,6 +86,7 @@ def storage_bars(table: pd.DataFrame) -> go.Figure:
             customdata=rows.params / 1e6,
             hovertemplate="%{x:.3g} MB, %{customdata:.3g} M parameters",
         )
+    figure.update_layout(legend_traceorder="normal")
     figure.update_xaxes(title="stored (MB)")
     return figure.update_yaxes(categoryorder="array", categoryarray=order, autorange="reversed", automargin=True)
 
