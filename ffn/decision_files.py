@@ -27,5 +27,5 @@ def load(path: Path) -> tuple[Decisions, dict[str, str]]:
         frames, num_classes = tuple(found.pop("frames").tolist()), int(found.pop("num_classes"))
         rest = {name: found.pop(name) for name in ("indices", "labels", "classes", "probabilities")}
         return Decisions(frames, **rest, num_classes=num_classes), {name: str(value) for name, value in found.items()}
-    except (KeyError, EOFError, BadZipFile) as error:
+    except (KeyError, EOFError, ValueError, BadZipFile) as error:
         raise ValueError(f"{path} holds no decisions: {error}; record them again") from None

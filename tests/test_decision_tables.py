@@ -135,3 +135,33 @@ def test_networks_are_paired_where_both_have_decided():
     table = analysis.paired(decided(), decided({8: [0, 0, 0], 32: [0, 0, 0]}))
     assert list(table) == ["num_frames", "only_first", "only_second", "p_value"]
     assert table.values.tolist() == [[8, 2, 0, 0.5]]
+
+
+def test_answers_at_two_counts_are_selected(clips):
+    table = analysis.between(decided(), 4, 16, clips)
+    words = ["predicted_before", "predicted_after", "confidence_before", "confidence_after"]
+    assert list(table) == [*VIDEO, "flip", "stable_from", *words]
+    for which, count in [("all videos", 3), ("right to wrong", 2), ("wrong to right", 1), ("wrong now", 2)]:
+        assert len(analysis.select(table, which)) == count
+    assert analysis.select(table, label="a", answer="b").path.tolist() == ["a/0.mp4"]
+    assert analysis.select(table, confidence=(90, 100)).empty
+    assert analysis.select(table, stable_from=(8, 8)).path.tolist() == ["b/0.mp4"]
+    assert "3 of 3 videos get another answer: 2 turn from right to wrong, 1 from wrong" in analysis.turned(table, 4, 16)
+
+
+def test_the_best_answers_to_a_video(clips):
+    table = analysis.ranking(decided(), 2, clips.classes)
+    assert list(table) == ["num_frames", "rank", "prediction", "predicted", "probability", "correct"]
+    assert len(table) == 3 * 2
+    assert table[table["rank"] == 1].predicted.tolist() == decided_names(2)
+    assert table.groupby("num_frames").probability.sum().tolist() == pytest.approx([100] * 3, abs=0.1)
+    with pytest.raises(ValueError, match="no answers to video 1"):
+        analysis.ranking(decided(), 1, clips.classes)
+    figure = plots.ranking_curves(table, 4, 16, "b")
+    assert figure.data[0].name == "b (right)"
+    assert "at 4 frames" in plots.alt_text(figure)
+
+
+def decided_names(index):
+    place = decided().indices.tolist().index(index)
+    return ["ab"[k] for k in decided().predictions[:, place]]

@@ -70,7 +70,7 @@ def step(label: str, rows: pd.DataFrame, place: int, **about: Any) -> None:
     st.button(label, on_click=look, args=(target,), disabled=not there, **about)
 
 
-def gallery(chosen: Selection, clips: Clips, rows: pd.DataFrame, place: int, current: int) -> None:
+def gallery(clips: Clips, rows: pd.DataFrame, place: int, current: int) -> None:
     """Thumbnails of the videos that are looked for, a shelf at a time: that of the current video."""
     start = place // SHELF * SHELF
     shelf = rows.iloc[start : start + SHELF]
@@ -124,8 +124,8 @@ def strip(count: int, answer: pd.Series, shown: Sampled | None) -> None:
     if shown:
         numbers = shown.streams[count]
         names = [f"Frame {number + 1} of {shown.length}" for number in numbers]
-        pictures_shown = [shown.pictures[number] for number in numbers]
-        st.image(pictures_shown, caption=[str(number + 1) for number in numbers], width=64, alt=names)
+        images = [shown.pictures[number] for number in numbers]
+        st.image(images, caption=[str(number + 1) for number in numbers], width=64, alt=names)
 
 
 def play(clips: Clips, current: int) -> None:
@@ -153,14 +153,14 @@ def _sampled(clips: Clips, index: int, counts: list[int]) -> Job:
 
 
 def browse(chosen: Selection, found: Decisions, clips: Clips, table: pd.DataFrame, reference: int) -> None:
-    """The videos that are looked for beside the one that is looked at."""
+    """The videos that are looked for and the one that is looked at."""
     st.markdown("#### Videos")
     rows = wanted(table, clips.classes, chosen.num_frames, reference)
     if rows.empty:
         st.info("No video is like this: widen the confidence or the counts above, or choose another class or answer.")
         return
-    left, right = st.columns([2, 5], gap="large")
-    with right, st.container(horizontal=True, vertical_alignment="bottom"):
+    shelf, bar = st.container(), st.container(horizontal=True, vertical_alignment="bottom")
+    with bar:
         first = int(rows["index"].iloc[0])
         number = st.number_input(
             "Video", 0, len(clips) - 1, None, key=VIDEO, bind="query-params", placeholder=str(first), width=140
@@ -170,13 +170,12 @@ def browse(chosen: Selection, found: Decisions, clips: Clips, table: pd.DataFram
         here = place < len(rows) and rows["index"].iloc[place] == current
         step("Previous", rows, place - 1, key="previous", shortcut="P", icon=":material/arrow_back:")
         step("Next", rows, place + here, key="next", shortcut="N", icon=":material/arrow_forward:")
-    with right:
-        if current not in found.indices:
-            st.warning(f"Video {current} could not be read, so there is no answer to it.")
-        else:
-            inspector(chosen, found, clips, current, reference)
-    with left:
-        gallery(chosen, clips, rows, min(place, len(rows) - 1), current)
+    with shelf:
+        gallery(clips, rows, min(place, len(rows) - 1), current)
+    if current in found.indices:
+        inspector(chosen, found, clips, current, reference)
+    else:
+        st.warning(f"Video {current} could not be read, so there is no answer to it.")
 
 
 def content(chosen: Selection) -> None:
