@@ -113,7 +113,7 @@ def choose_run(room: Trainings) -> Run | None:
         st.session_state["run"] = next(iter(runs))  # said in the link, which newer runs then do not change
     titles = {name: f"{found.title} ({name})" for name, found in runs.items()}
     name = st.selectbox("Run", titles, None, format_func=titles.__getitem__, key="run", bind="query-params")
-    return runs.get(name)
+    return runs.get(name or "")
 
 
 def curves(found: Run) -> None:
@@ -141,8 +141,12 @@ def result(room: Trainings, found: Run) -> None:
     """What can be done with a run."""
     with st.container(horizontal=True):
         if found.best.is_file():
-            if st.button("Open in the other pages", key="run_open", on_click=partial(select, found.best)):
-                st.switch_page("workbench/pages/overview.py")
+            st.button(
+                "Choose it in the sidebar, for all pages",
+                icon=":material/visibility:",
+                key="run_open",
+                on_click=partial(select, found.best),
+            )
             st.download_button(
                 "Download",
                 found.best.read_bytes,
