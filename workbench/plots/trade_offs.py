@@ -86,7 +86,7 @@ def storage_bars(table: pd.DataFrame) -> go.Figure:
             customdata=rows.params / 1e6,
             hovertemplate="%{x:.3g} MB, %{customdata:.3g} M parameters",
         )
-    figure.update_layout(legend_traceorder="normal")
+    figure.update_layout(legend={"traceorder": "normal", "y": -1.4 / len(order)})  # below the title of a low chart
     figure.update_xaxes(title="stored (MB)")
     return figure.update_yaxes(categoryorder="array", categoryarray=order, autorange="reversed", automargin=True)
 
