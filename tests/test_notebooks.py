@@ -12,6 +12,7 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 SMALLER = {  # every number of a notebook's parameters cell, for the tests
     "1-the-deviation": {"CLIPS_PER_CLASS": 3, "TEST_CLIPS": 1, "EPOCHS": 1},
     "2-the-normalisation-shift": {"TEST_CLIPS": 2, "RECALIBRATION_CLIPS": 2},
+    "3-one-network": {"TEST_CLIPS": 1},
 }
 SECONDS = 90
 
