@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import ffn
-from ffn import moving_shapes
+from ffn import decision_files, moving_shapes
 from ffn.bundled import DEMO, GRID, RECIPES
 from ffn.card import class_names
 from ffn.checkpoint import preprocessing
@@ -55,6 +55,16 @@ def test_records_belong_to_the_network_and_cover_the_slider(name):
     assert tuple(rows) == GRID
     assert {row["checkpoint"] for row in rows.values()} == {file_hash(DEMO / f"{name}.safetensors")}
     assert {row["clips"] for row in rows.values()} == {"960"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recorded_answers_have_exactly_the_recorded_accuracy(name):
+    path, rows = DEMO / f"{name}.predictions.npz", recorded(name)
+    found, about = decision_files.load(path)
+    assert found.frames == GRID
+    assert found.correct.sum(1).tolist() == [int(row["correct"]) for row in rows.values()]
+    assert {(row["checkpoint"], row["data"]) for row in rows.values()} == {(about["checkpoint"], about["data"])}
+    assert path.stat().st_size < 0.5e6
 
 
 def agree(name: str, manifest: Path, frames: tuple[int, ...]) -> None:

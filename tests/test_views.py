@@ -1,5 +1,6 @@
 """Every view's Python, run as it stands, makes the view's table and figure."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -41,6 +42,7 @@ def all_views(origin: Origin) -> dict[str, View]:
         *of_costs_and_comparisons(origin, model, other),
         *of_representations(origin, model, other),
         *of_one_video(origin, model),
+        *of_videos(origin, model),
         *of_a_run(origin),
     ]
     return {view.key: view for view in shown}
@@ -64,6 +66,27 @@ def of_norms(origin: Origin, model: ffn.FrameFlexible, beside: Origin) -> list[V
             ("affine",),
         ),
     ]
+
+
+def of_videos(origin: Origin, model: ffn.FrameFlexible) -> list[View]:
+    clips, counts = clips_for(model.card, origin.data, COUNTS), (4, 1)
+    plain = ffn.Decisions.from_results(ffn.evaluate(model, clips))
+    by_policy = ffn.Decisions.from_results(ffn.evaluate(model, clips, policy="recalibrate", calibration=clips))
+    recalibrated = replace(origin, policy="recalibrate")
+    return [
+        views.stability(origin, plain, clips),
+        views.flips(replace(origin, policy="interpolate"), interpolated(model, clips), 4),
+        views.ranking(origin, plain, 2, clips, num_frames=1, other=4),
+        views.confusion(recalibrated, by_policy, 1, clips.classes),
+        views.confusion_change(origin, plain, *counts, clips.classes),
+        views.class_deviation(origin, plain, *counts, clips.classes),
+        views.reliability(origin, plain, 2),
+        views.calibration(origin, plain),
+    ]
+
+
+def interpolated(model: ffn.FrameFlexible, clips: ffn.Clips) -> ffn.Decisions:
+    return ffn.Decisions.from_results(ffn.evaluate(model, clips, policy="interpolate"))
 
 
 def of_representations(origin: Origin, model: ffn.FrameFlexible, beside: Origin) -> list[View]:

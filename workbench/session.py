@@ -221,7 +221,7 @@ def recordings() -> dict[str, Recorded]:
     """The recorded results of the bundled checkpoints, by the hash of the checkpoint."""
     found = {}
     for title, path in bundled().items():
-        files = [path, *(file for file in records_of(path) if file.suffix == ".csv" or file.is_file())]
+        files = [path, *records_of(path)]
         if all(file.is_file() for file in files) and (read := _recorded(title, str(path), *map(_stamp, files))):
             found[read[0]] = read[1]
     return found
@@ -231,10 +231,10 @@ def recordings() -> dict[str, Recorded]:
 def _recorded(title: str, path: str, *stamps: tuple[int, int]) -> tuple[str, Recorded] | None:
     """None where the files beside a checkpoint are not of this very checkpoint, on one dataset."""
     shifts, answers, accuracies = records_of(Path(path))
-    decisions, about = decision_files.load(answers) if answers.is_file() else (None, {})
+    decisions, about = decision_files.load(answers)
     divergence, accuracy = read_csv(shifts), read_csv(accuracies)
     checkpoint = file_hash(Path(path))
-    keys = {(row.get("checkpoint"), row.get("data")) for row in [*accuracy, *divergence, about or accuracy[0]]}
+    keys = {(row.get("checkpoint"), row.get("data")) for row in [*accuracy, *divergence, about]}
     if len(keys) != 1 or (found := keys.pop())[0] != checkpoint:
         return None
     tables = analysis.accuracy(accuracy), analysis.divergence(map(_numbers, divergence))
@@ -290,7 +290,7 @@ def _listing(source: str, modified: int) -> Clips:
 
 
 def clips(checkpoint: Checkpoint, source: Path) -> Clips:
-    """The videos at `source` in the order of results, with the classes of a checkpoint; `DataError` as `data_digest`."""
+    """The videos at `source` in the order of results, with a checkpoint's classes; `DataError` as `data_digest`."""
     return _clips(data_digest(checkpoint, source), checkpoint.digest, checkpoint, source.expanduser())
 
 

@@ -67,7 +67,7 @@ def between(found: Decisions, before: int, after: int, clips: Clips) -> pd.DataF
     """
     when = {"_before": before, "_after": after}
     sides = [pd.DataFrame(_answers(found, clips, found.place(t))).add_suffix(end) for end, t in when.items()]
-    videos = about_videos(clips, found.indices).join(sides)
+    videos = pd.concat([about_videos(clips, found.indices), *sides], axis=1)
     kinds = {(True, False): LOST, (False, True): GAINED, (True, True): "right at both", (False, False): "wrong at both"}
     flip = [kinds[pair] for pair in zip(videos.correct_before, videos.correct_after, strict=True)]
     names = ["predicted_before", "predicted_after", "confidence_before", "confidence_after"]

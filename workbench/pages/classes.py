@@ -9,25 +9,24 @@ from workbench import analysis, session, views
 from workbench.elements import answers, choose_reference, clicks, follow, known, origin_of, page, show
 from workbench.session import Known, Selection
 
+SIDEBAR = ("frames", "checkpoint", "checkpoint_path", "data", "data_path", "policy")  # its keys, which links keep
 TRUE, ANSWERED = "true_class", "taken_for"  # the keys of the cell that is looked at
 
 
 def confusions(chosen: Selection, found: Decisions, reference: int, classes: Sequence[str]) -> None:
     """What is answered to which class, and how that differs from another count."""
     origin, num_frames = origin_of(chosen), chosen.num_frames
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.markdown(f"#### Answers at {num_frames} frames")
-        st.caption("One row per class; what is off the diagonal is wrong. Click a cell for its videos.")
-        show(views.confusion(origin, found, num_frames, classes), clicked=lambda: open_cell("confusion"))
-    with right:
-        st.markdown(f"#### What changes from {reference} to {num_frames} frames")
-        st.caption("Blue: more videos get this answer. Orange: fewer do.")
-        if num_frames == reference:
-            st.info("Both are the same number of frames: choose another one above, or in the sidebar.")
-            return
-        change = views.confusion_change(origin, found, reference, num_frames, classes)
-        show(change, clicked=lambda: open_cell("confusion_change"))
+    st.markdown(f"#### Answers at {num_frames} frames")
+    st.caption("One row per class; what is off the diagonal is wrong. Click a cell for its videos, or choose it below.")
+    show(views.confusion(origin, found, num_frames, classes), clicked=lambda: open_cell("confusion"))
+    cell(chosen, found, reference, classes)
+    st.markdown(f"#### What changes from {reference} to {num_frames} frames")
+    if num_frames == reference:
+        st.info("Both are the same number of frames: choose another one above, or in the sidebar.")
+        return
+    st.caption("Blue: more videos get this answer. Orange: fewer do.")
+    change = views.confusion_change(origin, found, reference, num_frames, classes)
+    show(change, clicked=lambda: open_cell("confusion_change"))
 
 
 def open_cell(key: str) -> None:
@@ -51,9 +50,6 @@ def cell(chosen: Selection, found: Decisions, reference: int, classes: Sequence[
             disabled=not count,
             query_params={**kept, "against": str(reference), "class": label, "answer": answer},
         )
-
-
-SIDEBAR = ("frames", "checkpoint", "checkpoint_path", "data", "data_path", "policy")
 
 
 def deviations(chosen: Selection, found: Decisions, reference: int, classes: Sequence[str]) -> None:
@@ -95,7 +91,6 @@ def content(chosen: Selection) -> None:
     table = analysis.confusion(found, chosen.num_frames, classes)
     st.subheader(analysis.confused(table, chosen.num_frames), anchor=False)
     confusions(chosen, found, reference, classes)
-    cell(chosen, found, reference, classes)
     deviations(chosen, found, reference, classes)
     confidence(chosen, found)
 

@@ -1,6 +1,6 @@
 """Videos: which answers change with the number of frames, and what the network was shown of each video."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -85,16 +85,20 @@ def gallery(clips: Clips, rows: pd.DataFrame, place: int, current: int) -> None:
         st.caption(f"{start + 1} to {start + len(shelf)} of {len(rows)}")
 
 
-def card(row: dict[str, Any], image: bytes | None, current: bool) -> None:
+def card(row: Mapping[Any, Any], image: bytes | None, current: bool) -> None:
     """One thumbnail, the class and the answer; the button under it opens the video."""
     if image:
         st.image(image, width="stretch", alt=f"Middle frame of video {row['index']}, {row['class']}")
     right = row["class"] == row["predicted_after"]
     said = ":green[✓]" if right else f":orange[✗ {row['predicted_after']}]"
     st.caption(f"{row['class']} {said}")
-    kind = "primary" if current else "secondary"
     st.button(
-        str(row["index"]), key=f"look_{row['index']}", on_click=look, args=(row["index"],), type=kind, width="stretch"
+        str(row["index"]),
+        key=f"look_{row['index']}",
+        on_click=look,
+        args=(row["index"],),
+        type="primary" if current else "secondary",
+        width="stretch",
     )
 
 
@@ -117,7 +121,7 @@ def inspector(chosen: Selection, found: Decisions, clips: Clips, current: int, r
         show(view)
 
 
-def strip(count: int, answer: pd.Series, shown: Sampled | None) -> None:
+def strip(count: int, answer: Any, shown: Sampled | None) -> None:
     """The frames that a clip of so many is made of, and what is answered to it."""
     mark = ":green[✓ right]" if answer.correct else ":orange[✗ wrong]"
     st.markdown(f"At **{count}** frames: **{answer.predicted}**, {answer.probability:.0f} % {mark}")

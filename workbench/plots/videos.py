@@ -67,13 +67,13 @@ def confusion_heatmap(table: pd.DataFrame) -> go.Figure:
         y=list(grid.index),
         z=grid.to_numpy(),
         **span,
-        colorbar={"title": {"text": "videos" if value == "clips" else "videos more", "side": "right"}},
+        colorbar={"title": {"text": "videos" if value == "clips" else "videos more", "side": "right"}, "thickness": 14},
         hovertemplate="class %{y}<br>answer %{x}<br>%{z} videos<extra></extra>",
     )
     cells = {"x": table.predicted, "y": table["class"], "mode": "markers", "marker": {"symbol": "square", "size": 18}}
     figure.add_scatter(**cells, opacity=0, hoverinfo="skip", showlegend=False)  # what can be clicked: heatmaps cannot
-    figure.update_xaxes(title="answer", type="category", tickangle=-45)
-    return figure.update_yaxes(title="class", type="category", autorange="reversed")
+    figure.update_xaxes(title="answer", type="category", tickangle=-45, range=[-0.5, len(grid.columns) - 0.5], dtick=1)
+    return figure.update_yaxes(title="class", type="category", range=[len(grid) - 0.5, -0.5], dtick=1)
 
 
 def class_deviation_bars(table: pd.DataFrame, num_frames: int) -> go.Figure:
