@@ -31,6 +31,9 @@ notebooks: $(INSTALLED)  ## every notebook in full, as HTML in build/notebooks
 	PLOTLY_RENDERER=plotly_mimetype+notebook $(BIN)/jupyter nbconvert --to html --execute \
 		--CoalesceStreamsPreprocessor.enabled=True --output-dir build/notebooks notebooks/*.ipynb
 
+screenshots: browser  ## every page in light, dark and on a phone, in screenshots/
+	$(BIN)/pytest tests/test_browser.py -k screenshots
+
 browser: $(INSTALLED)  ## a Chromium for the browser test, where there is none
 	@$(BIN)/python tests/browser.py
 

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from browser import ARGUMENTS, executable
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "workbench" / "demo"
 SCREENSHOTS = ROOT / "screenshots"
 CHECKPOINT = "tsm-16"
+PAGES = re.findall(r"pages/(\w+)\.py", (ROOT / "app.py").read_text(encoding="utf-8"))
 PATIENCE = 60_000  # milliseconds: continuous integration is slow
 
 # The least that a page with these charts can do: every figure is in memory, nothing else is drawn.
@@ -146,19 +148,73 @@ def top1(page: Page):
     return page.get_by_test_id("stMetric").filter(has_text="Top-1").get_by_test_id("stMetricValue")
 
 
-def test_the_slider_shows_what_is_recorded_and_nothing_leaves_the_machine(address, chromium):
-    page = chromium.new_page()
+@contextmanager
+def watched(chromium: Browser, address: str, **look: object) -> Iterator[Page]:
+    """A page that complains of nothing, and asks nobody but its server, while the block lasts."""
+    page = chromium.new_page(**look)
     outside, complaints = [], []
-    page.on("request", lambda request: None if address in request.url else outside.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(link(address, frames=8))
-    expect(top1(settled(page))).to_have_text(recorded(8), timeout=PATIENCE)
-    page.get_by_role("slider").press("ArrowRight")
-    expect(top1(page)).to_have_text(recorded(9), timeout=PATIENCE)
-    expect(page).to_have_url(re.compile("frames=9"))
-    assert not [url for url in outside if not url.startswith(("data:", "blob:", address.replace("http", "ws")))]
-    assert not complaints
+    page.on("request", lambda request: outside.append(request.url))
+    page.on("console", lambda message: complaints.append(message) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(error))
+    yield page
+    ours = (address, address.replace("http", "ws"), "data:", "blob:")
+    assert not [url for url in outside if not url.startswith(ours)]
+    # On a page with a path of its own Streamlit looks for its server below that path first.
+    assert not [c for c in complaints if "/_stcore/" not in getattr(c, "location", {}).get("url", "")]
+    page.close()
+
+
+def test_the_slider_shows_what_is_recorded_and_nothing_leaves_the_machine(address, chromium):
+    with watched(chromium, address) as page:
+        page.goto(link(address, frames=8))
+        expect(top1(settled(page))).to_have_text(recorded(8), timeout=PATIENCE)
+        page.get_by_role("slider").press("ArrowRight")
+        expect(top1(page)).to_have_text(recorded(9), timeout=PATIENCE)
+        expect(page).to_have_url(re.compile("frames=9"))
+
+
+def opened(page: Page, address: str, name: str, **choices: object) -> Page:
+    """A page by its permalink, once its script has run to the end."""
+    page.goto(link(address, **choices).replace("/?", f"/{'' if name == 'overview' else name}?"))
+    expect(page.get_by_test_id("stMain").locator("h3, h4").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
+    return page
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_by_its_link_without_a_complaint(address, chromium, name):
+    with watched(chromium, address, viewport={"width": 390, "height": 900}) as page:
+        opened(page, address, name, frames=8)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        expect(page).to_have_url(re.compile(r"frames=8"))
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_serious(address, chromium, name):
+    page = opened(chromium.new_page(viewport={"width": 1280, "height": 1180}), address, name, frames=8)
+    page.wait_for_timeout(1000)
+    found = Axe().run(page).response["violations"]
+    serious = {v["id"]: [n["html"][:160] for n in v["nodes"]] for v in found if v["impact"] in ("serious", "critical")}
+    assert not serious
+    page.close()
+
+
+def test_what_was_selected_comes_in_one_file(address, chromium, tmp_path):
+    page = chromium.new_page(viewport={"width": 1280, "height": 1600})
+    page.goto(link(address, frames=4))
+    settled(page).get_by_text("Table, Python, report").first.click()
+    page.get_by_role("button", name="Add to the report").click()
+    with page.expect_download() as csv_file:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    assert "num_frames" in Path(csv_file.value.path()).read_text(encoding="utf-8")
+    with page.expect_download() as download:
+        page.get_by_test_id("stSidebar").get_by_role("button", name="Download").click()
+    download.value.save_as(tmp_path / "report.html")
+    with watched(chromium, "file://") as report:
+        report.goto((tmp_path / "report.html").as_uri())
+        expect(report.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=PATIENCE)
+        expect(report.get_by_role("heading", name="Accuracy against frames")).to_be_visible()
     page.close()
 
 
@@ -175,16 +231,17 @@ def test_pages_keep_the_selection(address, chromium):
     page.close()
 
 
-@pytest.mark.parametrize(
-    ("name", "scheme", "width", "height"),
-    [("light", "light", 1280, 1180), ("dark", "dark", 1280, 1180), ("phone", "light", 390, 2100)],
-)
-def test_screenshots(address, chromium, name, scheme, width, height):
+LOOKS = {"light": ("light", 1280, 1180), "dark": ("dark", 1280, 1180), "phone": ("light", 390, 2100)}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("name", [p if p == "overview" else pytest.param(p, marks=pytest.mark.campaign) for p in PAGES])
+def test_screenshots(address, chromium, name, look):
     SCREENSHOTS.mkdir(exist_ok=True)
+    scheme, width, height = LOOKS[look]
     page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-    page.goto(link(address))
-    settled(page).wait_for_timeout(1500)
-    page.screenshot(path=SCREENSHOTS / f"overview-{name}.png")
+    opened(page, address, name).wait_for_timeout(1500 if name == "overview" else 15_000)
+    page.screenshot(path=SCREENSHOTS / f"{name}-{look}.png")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.close()
 

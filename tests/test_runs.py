@@ -422,7 +422,8 @@ def test_model_options_that_timm_does_not_know_are_explained():
 
 
 def test_the_digest_stands_for_the_recipe_alone(experiment, videos, reference):
-    assert replace(experiment, data="elsewhere", tested=(8,), seed=3, workers=2, cache="off").digest == experiment.digest
+    elsewhere = replace(experiment, data="elsewhere", tested=(8,), seed=3, workers=2, cache="off")
+    assert elsewhere.digest == experiment.digest
     others = [
         replace(experiment, epochs=5),
         replace(experiment, without=("alteration",)),
