@@ -136,7 +136,7 @@ def test_normalisation_shows_every_count_and_the_norms_of_two_networks():
     app = opened(checkpoint=TITLES[1]).switch_page("workbench/pages/normalisation.py").run()
     assert not app.exception
     assert app.selectbox(key="checkpoint").value == TITLES[1]
-    assert len(app.get("plotly_chart")) == 2
+    assert len(app.get("plotly_chart")) == 3
     app.selectbox(key="beside").set_value(TITLES[0]).run()
     assert not app.exception
     assert set(session.norm_parameters(*map(chosen, TITLES)).network) == set(TITLES)
