@@ -15,7 +15,7 @@ SMALLER = {  # every number of a notebook's parameters cell, for the tests
     "3-one-network": {"TEST_CLIPS": 1},
     "4-temporal-distillation": {"CLIPS_PER_CLASS": 2, "TEST_CLIPS": 1, "EPOCHS": 1},
     "5-any-frame": {"TEST_CLIPS": 1, "VALIDATION_CLIPS": 1},
-    "6-two-d-three-d-transformer": {"CLIPS_PER_CLASS": 2, "LONGEST": 8},
+    "6-two-d-three-d-transformer": {"CLIPS_PER_CLASS": 1, "LONGEST": 8},
     "7-your-own-backbone": {"CLIPS_PER_CLASS": 2, "EPOCHS": 1},
     "8-what-it-costs": {"PASSES": 5, "SIDE": 64, "BATCH": 2},
 }
