@@ -24,7 +24,7 @@ def choose(chosen: Selection) -> dict[str, Checkpoint]:
         titles = st.multiselect(
             f"{chosen.checkpoint.title}, against",
             list(bundled),
-            (flexible or list(bundled))[:1],
+            (flexible or list(bundled))[-1:],
             key="against",
             bind="query-params",
         )
