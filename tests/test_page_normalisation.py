@@ -12,6 +12,12 @@ from workbench.background import Job
 LAYER = "layer2.0.bn1"
 
 
+@pytest.fixture(autouse=True)
+def unlabelled(folder, monkeypatch):
+    """Statistics come from the folder that stands for the embedded data."""
+    monkeypatch.setattr(session, "unlabelled", lambda *_, **__: folder)
+
+
 def page(**choices: object) -> AppTest:
     app = opened(**choices).switch_page("workbench/pages/normalisation.py").run()
     assert not app.exception
