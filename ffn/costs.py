@@ -2,7 +2,7 @@
 
 import time
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ class Cost:
     params: int
     macs: int
     flops: int
-    memory: int  # bytes: the peak of what is alive at once beside the parameters, the clip included
+    # Bytes: the peak of what is alive at once beside the parameters, the clip included. Costs are equal that take the same
+    # operations: a clip that is filled up is alive beside its filled twin for a moment.
+    memory: int = field(default=0, compare=False)
 
 
 def cost(model: FrameFlexible, num_frames: int, size: int | None = None) -> Cost:

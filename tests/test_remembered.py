@@ -19,7 +19,8 @@ FUNCTIONS = {
     name: function
     for room in (analysis, passes, experiments)
     for name, function in vars(room).items()
-    if isfunction(function) and function.__code__.co_filename == remembered.__file__
+    if isfunction(function) and hasattr(function, "__wrapped__")
+    if function.__code__.co_filename == remembered.__file__
 }
 
 
