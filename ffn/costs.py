@@ -24,8 +24,8 @@ class Cost:
     params: int
     macs: int
     flops: int
-    # Bytes: the peak of what is alive at once beside the parameters, the clip included. Costs are equal that take the same
-    # operations: a clip that is filled up is alive beside its filled twin for a moment.
+    # Bytes: the peak of what is alive at once beside the parameters, the clip included. Costs of the same operations
+    # are equal: a clip that is filled up is alive beside its filled twin for a moment.
     memory: int = field(default=0, compare=False)
 
 
