@@ -21,6 +21,7 @@ from workbench import analysis, passes
 from workbench.remembered import remembered
 
 COUNTS = (2, 4, 8, 16)  # tested beside the chosen count and those of the network
+EVERY = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)  # the same where one has the time
 CALIBRATION = 512  # clips at most from which statistics are recomputed
 
 
@@ -36,9 +37,9 @@ class Experiment:
     gap: pd.DataFrame | None
 
 
-def counts(frames: tuple[int, ...], num_frames: int) -> tuple[int, ...]:
-    """The frame counts that are tested."""
-    return tuple(sorted({*COUNTS, *frames, num_frames}))
+def counts_for(frames: Sequence[int], num_frames: int, counts: Sequence[int] = COUNTS) -> tuple[int, ...]:
+    """`counts`, those of a network and the chosen one, in order."""
+    return tuple(sorted({*counts, *frames, num_frames}))
 
 
 def recalibration(
@@ -49,6 +50,7 @@ def recalibration(
     private: FrameFlexible | None = None,
     separate: FrameFlexible | None = None,
     *,
+    counts: Sequence[int] = COUNTS,
     stage: Report | None = None,
 ) -> Experiment:
     """Accuracy with statistics recomputed at every count, and by which layers' statistics it comes at `num_frames`.
@@ -58,17 +60,18 @@ def recalibration(
         private: a network of several branches to test beside `model`, which is the interpolated one too where `model`
             has one branch.
         separate: a network trained at `num_frames` alone, which sets the gap that is to be explained.
+        counts: tested beside `num_frames` and those of the network.
 
     Raises:
         ValueError: when no norm of the network keeps statistics.
     """
-    card, tested = model.card, counts(model.frames, num_frames)
+    card, frames = model.card, counts_for(model.frames, num_frames, counts)
     return _recalibration(
         model,
         private,
         separate,
-        clips_for(card, calibration, tested),
-        clips_for(card, test, tested),
+        clips_for(card, calibration, frames),
+        clips_for(card, test, frames),
         clips_for(card, test, (num_frames,)),
         stage=stage,
     )
@@ -80,19 +83,19 @@ def _recalibration(
     private: FrameFlexible | None,
     separate: FrameFlexible | None,
     unlabelled: Clips,
-    tested: Clips,
+    test: Clips,
     alone: Clips,
     *,
     stage: Report | None,
 ) -> Experiment:
-    """`tested` at every count, `alone` at the one that is looked at closely."""
+    """`test` at every count, `alone` at the one that is looked at closely."""
     recomputed = recalibrate(
-        model, unlabelled, tested.frames, limit=CALIBRATION, progress=_at(stage, "Recomputing statistics")
+        model, unlabelled, test.frames, limit=CALIBRATION, progress=_at(stage, "Recomputing statistics")
     )
     answering = {"as trained": model, "recalibrated": recomputed} | ({"private": private} if private else {})
     branched = model if len(model.frames) > 1 else private
-    interpolated = {"interpolated": any_frame(branched, tested.frames, "interpolate")} if branched else {}
-    curves = analysis.curves(answering | interpolated, tested, progress=_at(stage, "Testing"))
+    interpolated = {"interpolated": any_frame(branched, test.frames, "interpolate")} if branched else {}
+    curves = analysis.curves(answering | interpolated, test, progress=_at(stage, "Testing"))
     found = attribute(model, recomputed, alone, alone.frames[0], progress=_at(stage, "Layer by layer"))
     gap = _gap(answering, separate, alone, _at(stage, "Against a network of this count")) if separate else None
     return Experiment(curves, analysis.attribution(found), gap)

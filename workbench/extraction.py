@@ -8,7 +8,7 @@ from ffn.features import Features, joined
 from ffn.model import FrameFlexible
 from ffn.progress import Progress
 from workbench import passes
-from workbench.experiments import counts
+from workbench.experiments import counts_for
 
 VIDEOS = 480  # drawn at most, the same ones for every network and count
 
@@ -20,7 +20,7 @@ def features(
 
     The counts that the page always shows and the others are extracted, and remembered, apart.
     """
-    usual = counts(model.frames, model.frames[-1])
+    usual = counts_for(model.frames, model.frames[-1])
     apart = [part for part in (usual, tuple(sorted(set(frames) - set(usual)))) if part]
     found = [
         passes.extract_features(model, clips_for(model.card, data, part), videos=VIDEOS, progress=progress)

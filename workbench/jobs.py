@@ -17,7 +17,11 @@ EXTRACTING = "Extracting features"
 
 
 def experiment(
-    chosen: Selection, source: Path, private: Checkpoint | None = None, separate: Checkpoint | None = None
+    chosen: Selection,
+    source: Path,
+    private: Checkpoint | None = None,
+    separate: Checkpoint | None = None,
+    counts: Sequence[int] = experiments.COUNTS,
 ) -> Job:
     """The `experiments.recalibration` of the selection."""
     network = session.model(chosen.checkpoint)
@@ -25,10 +29,12 @@ def experiment(
 
     def work(stage: Report) -> experiments.Experiment:
         calibration = _unlabelled(chosen, source, stage)
-        return experiments.recalibration(network, calibration, source, chosen.num_frames, *beside, stage=stage)
+        return experiments.recalibration(
+            network, calibration, source, chosen.num_frames, *beside, counts=counts, stage=stage
+        )
 
     others = [other.digest if other else None for other in (private, separate)]
-    return session.job("experiment", *_key(chosen, source), *others, work=work)
+    return session.job("experiment", *_key(chosen, source), *others, tuple(counts), work=work)
 
 
 def channels(chosen: Selection, source: Path) -> Job:
@@ -66,7 +72,7 @@ def _unlabelled(chosen: Selection, source: Path, stage: Report) -> Path:
 
 def features(chosen: Selection, source: Path) -> Job:
     """The `extraction.features` of the selection, at the usual counts and the chosen one."""
-    frames = experiments.counts(tuple(chosen.checkpoint.card["frames"]), chosen.num_frames)
+    frames = experiments.counts_for(chosen.checkpoint.card["frames"], chosen.num_frames)
     network = session.model(chosen.checkpoint)
 
     def work(stage: Report) -> Features:

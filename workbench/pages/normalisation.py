@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from ffn.layers import nearest
-from workbench import analysis, jobs, session, views
+from workbench import analysis, experiments, jobs, session, views
 from workbench.elements import (
     STATELESS,
     choose_measure,
@@ -81,9 +81,10 @@ def experiment(chosen: Selection, now: Known) -> None:
         st.caption(NEED_VIDEOS)
         return
     separate = trained_alone(chosen)
-    found = result_of(
-        jobs.experiment(chosen, now.source, private, separate), "experiment", f"Try it at {chosen.num_frames} frames"
-    )
+    every = st.toggle("At every count, which takes five times as long", key="every", bind="query-params")
+    counts = experiments.EVERY if every else experiments.COUNTS
+    job = jobs.experiment(chosen, now.source, private, separate, counts)
+    found = result_of(job, "experiment", f"Try it at {chosen.num_frames} frames")
     if not found:
         return
     st.markdown(f"**{analysis.recovery(found.curves, chosen.num_frames)}**")

@@ -99,7 +99,8 @@ def experiment(
     and `separate` are the networks that `experiments.recalibration` was given.
     """
     others = {name: at for name, at in {"private": private, "separate": separate}.items() if at}
-    given = "".join(f", {name}={name}" for name in others)
+    counts = sorted({int(t) for t in found.curves.num_frames})
+    given = "".join(f", {name}={name}" for name in others) + f", counts={counts}"
 
     def view(key: str, title: str, figure: Any, table: pd.DataFrame, lines: str) -> View:
         running = f"found = experiments.recalibration(model, unlabelled, data, {num_frames}{given})\n"
