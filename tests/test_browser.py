@@ -5,6 +5,7 @@ Screenshots land in screenshots/.
 
 import csv
 import json
+import random
 import re
 import socket
 import subprocess
@@ -118,8 +119,8 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def title() -> str:
-    return read_card(DEMO / f"{CHECKPOINT}.safetensors")["title"]
+def title(name: str = CHECKPOINT) -> str:
+    return read_card(DEMO / f"{name}.safetensors")["title"]
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -127,13 +128,32 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def recorded(num_frames: int) -> str:
-    row = next(row for row in rows_of(DEMO / f"{CHECKPOINT}.accuracy.csv") if int(row["num_frames"]) == num_frames)
+def recorded(num_frames: int, name: str = CHECKPOINT) -> str:
+    row = next(row for row in rows_of(DEMO / f"{name}.accuracy.csv") if int(row["num_frames"]) == num_frames)
     return f"{100 * int(row['correct']) / int(row['clips']):.1f} %"
 
 
 def link(address: str, **choices: object) -> str:
     return f"{address}/?{urlencode({'checkpoint': title(), **choices})}"
+
+
+class Viewer:
+    """Somebody who looks at one checkpoint and moves the slider about."""
+
+    def __init__(self, chromium: Browser, address: str, name: str, num_frames: int) -> None:
+        self.name, self.num_frames = name, num_frames
+        self.page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        self.page.goto(link(address, checkpoint=title(name), frames=num_frames))
+        settled(self.page)
+
+    def move(self, steps: int) -> None:
+        for _ in range(abs(steps)):
+            self.page.get_by_role("slider").press("ArrowRight" if steps > 0 else "ArrowLeft")
+        self.num_frames += steps
+
+    def check(self) -> None:
+        expect(top1(self.page)).to_have_text(recorded(self.num_frames, self.name), timeout=PATIENCE)
+        expect(self.page.get_by_test_id("stMain").locator("h3").first).to_contain_text(f"At {self.num_frames} frame")
 
 
 def settled(page: Page) -> Page:
@@ -216,6 +236,22 @@ def test_what_was_selected_comes_in_one_file(address, chromium, tmp_path):
         expect(report.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=PATIENCE)
         expect(report.get_by_role("heading", name="Accuracy against frames")).to_be_visible()
     page.close()
+
+
+@pytest.mark.parametrize(
+    ("viewers", "seconds"), [(3, 20), pytest.param(8, 120, marks=pytest.mark.campaign)], ids=["short", "long"]
+)
+def test_viewers_see_their_own_numbers(address, chromium, viewers, seconds):
+    names, rng = sorted(path.name.split(".")[0] for path in DEMO.glob("*.accuracy.csv")), random.Random(0)
+    crowd = [Viewer(chromium, address, names[i % len(names)], 8 + i) for i in range(viewers)]
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for viewer in crowd:
+            viewer.move(rng.choice([-2, -1, 1, 2]) if 3 <= viewer.num_frames <= 30 else 16 - viewer.num_frames)
+        for viewer in crowd:
+            viewer.check()
+    for viewer in crowd:
+        viewer.page.close()
 
 
 def test_pages_keep_the_selection(address, chromium):
