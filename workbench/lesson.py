@@ -80,8 +80,8 @@ def ablations(table: pd.DataFrame | None = None) -> str:
     means = rows.groupby("method", sort=False).top1.mean()
     parts = [name for name in means.index if name.startswith("ffn-without-")]
     changes = [f"{name.removeprefix('ffn-without-')} {means[name] - means['ffn']:+.1f}" for name in parts]
-    seeds = int(rows.seeds.min())
-    runs = "1 run" if seeds == 1 else f"{seeds} runs"
+    fewest, most = int(rows.seeds.min()), int(rows.seeds.max())
+    runs = f"{fewest} to {most} runs" if fewest < most else "1 run" if most == 1 else f"{most} runs"
     return (
         f"Change of top-1 in the mean over 4, 8 and 16 frames, in points, without: {', '.join(changes)} ({runs} each)."
     )
