@@ -161,3 +161,4 @@ def test_the_command_shows_what_is_recorded(capsys):
     shown = capsys.readouterr().out
     for line in policy_results.summary(read(ANY_FRAME)):
         assert all(cell in shown for cell in line.values())
+    assert shown.strip() in (ANY_FRAME.parents[2] / "README.md").read_text(encoding="utf-8")
