@@ -49,6 +49,26 @@ def opened(**choices: object) -> AppTest:
     return app
 
 
+def page_of(name: str, **choices: object) -> AppTest:
+    """A page by the name of its file."""
+    app = opened(**choices).switch_page(f"workbench/pages/{name}.py").run()
+    assert not app.exception
+    return app
+
+
+def selected(app: AppTest) -> session.Selection:
+    return app.session_state[session.SELECTION]
+
+
+def finished(app: AppTest, job: background.Job, seconds: int = 300) -> AppTest:
+    """The page once some background work is done."""
+    job.task.wait(seconds)
+    assert not job.task.error
+    app.run()
+    assert not app.exception
+    return app
+
+
 def chosen(title: str) -> session.Checkpoint:
     return session.open_path(session.bundled()[title])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_app import TITLES, bundled, chosen, opened  # noqa: F401
+from test_app import TITLES, bundled, chosen, page_of  # noqa: F401
 from test_decision_tables import decided
 
 import ffn
@@ -13,18 +13,12 @@ from ffn.pairing import gain
 from workbench import analysis, plots, pricing, session
 
 
-def page(**choices: object) -> AppTest:
-    app = opened(**choices).switch_page("workbench/pages/compare.py").run()
-    assert not app.exception
-    return app
-
-
 def bold(app: AppTest) -> list[str]:
     return [text.value.strip("*") for text in app.markdown if text.value.startswith("**")]
 
 
 def test_recorded_networks_are_compared_at_once(folder):
-    app = page(frames=2)
+    app = page_of("compare", frames=2)
     assert app.multiselect(key="against").value == [TITLES[1]]
     found = {}
     for title in TITLES:
@@ -40,7 +34,7 @@ def test_recorded_networks_are_compared_at_once(folder):
 
 def test_a_network_of_one_s_own_is_compared_on_other_data(tmp_path, folder, checkpoint):
     path = checkpoint("own.safetensors", title="A TSM")
-    app = page(data="a folder or manifest", data_path=folder, against_path=path, frames=1)
+    app = page_of("compare", data="a folder or manifest", data_path=folder, against_path=path, frames=1)
     own = session.open_path(path)
     for network in [*map(chosen, TITLES), own]:
         session.sweep(network, folder).task.wait(60)
@@ -50,7 +44,7 @@ def test_a_network_of_one_s_own_is_compared_on_other_data(tmp_path, folder, chec
 
 
 def test_what_cannot_be_compared_is_a_sentence(tmp_path):
-    app = page(against_path=tmp_path / "nothing.safetensors")
+    app = page_of("compare", against_path=tmp_path / "nothing.safetensors")
     assert "There is no file" in app.error[0].value
     app.multiselect(key="against").set_value([]).run()
     assert not app.exception
@@ -58,7 +52,7 @@ def test_what_cannot_be_compared_is_a_sentence(tmp_path):
 
 
 def test_the_totals_are_those_of_the_files():
-    app = page()
+    app = page_of("compare")
     networks = {title: chosen(title) for title in TITLES}
     pricing.storage(networks).task.wait(60)
     app.run()

@@ -3,26 +3,11 @@
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_app import TITLES, bundled, chosen, metric, opened  # noqa: F401
+from test_app import TITLES, bundled, chosen, finished, metric, page_of, selected  # noqa: F401
 
 import ffn
 from ffn.budget import front
 from workbench import analysis, budgets, plots, pricing, session
-from workbench.background import Job
-
-
-def page(**choices: object) -> AppTest:
-    app = opened(**choices).switch_page("workbench/pages/cost.py").run()
-    assert not app.exception
-    return app
-
-
-def finished(app: AppTest, job: Job) -> AppTest:
-    job.task.wait(60)
-    assert not job.task.error
-    app.run()
-    assert not app.exception
-    return app
 
 
 def networks() -> dict[str, session.Checkpoint]:
@@ -30,8 +15,8 @@ def networks() -> dict[str, session.Checkpoint]:
 
 
 def counted(app: AppTest) -> tuple[AppTest, dict[str, pd.DataFrame]]:
-    job = pricing.prices(app.session_state[session.SELECTION], networks())
-    return finished(app, job), job.result
+    job = pricing.prices(selected(app), networks())
+    return finished(app, job, 60), job.result
 
 
 def said(app: AppTest, start: str) -> str:
@@ -40,7 +25,7 @@ def said(app: AppTest, start: str) -> str:
 
 
 def test_the_tiles_are_the_library_s():
-    app = page(frames=2)
+    app = page_of("cost", frames=2)
     profile = session.profile(chosen(TITLES[0]))
     profile._task.wait(60)
     app.run()
@@ -52,7 +37,7 @@ def test_the_tiles_are_the_library_s():
 
 
 def test_the_budget_in_the_link_chooses_among_all_networks_and_counts():
-    app, prices = counted(page(frames=4))
+    app, prices = counted(page_of("cost", frames=4))
     records = {title: session.recordings()[chosen(title).digest].accuracy for title in TITLES}
     table = analysis.trade_offs(records, prices, "gmacs")
     (slider,) = (slider for slider in app.slider if slider.key == "budget_gmacs")
@@ -93,26 +78,26 @@ def test_networks_that_are_built_alike_are_counted_once():
 
 
 def test_latency_is_measured_when_it_is_asked_for():
-    app, _ = counted(page(frames=2, cost="median latency per clip (ms)"))
+    app, _ = counted(page_of("cost", frames=2, cost="median latency per clip (ms)"))
     assert app.selectbox(key="cost").value == "p50"
     app.button(key="latencies_start").click().run()
-    job = pricing.latencies(app.session_state[session.SELECTION], networks())
-    finished(app, job)
+    job = pricing.latencies(selected(app), networks())
+    finished(app, job, 60)
     assert set(job.result.network) == set(TITLES)
     assert (job.result.p50 <= job.result.p95).all()
     assert " ms" in said(app, "At most")
 
 
 def test_stopping_when_sure_is_chosen_on_other_videos_than_it_is_tested_on(folder):
-    app = page(data="a folder or manifest", data_path=folder, checkpoint=TITLES[1])
+    app = page_of("cost", data="a folder or manifest", data_path=folder, checkpoint=TITLES[1])
     app.button(key="adaptive_start").click().run()
-    job = pricing.adaptive(app.session_state[session.SELECTION], folder)
-    finished(app, job)
+    job = pricing.adaptive(selected(app), folder)
+    finished(app, job, 60)
     assert job.result.equals(budgets.adaptive(session.model(chosen(TITLES[1])), folder, folder))
     assert set(job.result.clips) == {2}  # of four videos
     assert any("of the compute" in text.value or "No way of stopping" in text.value for text in app.markdown)
 
 
 def test_without_an_accuracy_there_is_a_sentence(tmp_path):
-    app = page(data="a folder or manifest", data_path=tmp_path / "missing")
+    app = page_of("cost", data="a folder or manifest", data_path=tmp_path / "missing")
     assert any("No accuracy is known yet" in text.value for text in app.caption)

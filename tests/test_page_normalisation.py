@@ -1,13 +1,11 @@
 """The page Normalisation: its experiments through the widgets, with the library's numbers."""
 
 import pytest
-from streamlit.testing.v1 import AppTest
-from test_app import TITLES, bundled, chosen, opened  # noqa: F401
+from test_app import TITLES, bundled, chosen, finished, page_of, selected  # noqa: F401
 
 import ffn
 from ffn.data import clips_for
 from workbench import experiments, jobs, session
-from workbench.background import Job
 
 LAYER = "layer2.0.bn1"
 
@@ -18,27 +16,9 @@ def unlabelled(folder, monkeypatch):
     monkeypatch.setattr(session, "unlabelled", lambda *_, **__: folder)
 
 
-def page(**choices: object) -> AppTest:
-    app = opened(**choices).switch_page("workbench/pages/normalisation.py").run()
-    assert not app.exception
-    return app
-
-
-def finished(app: AppTest, job: Job) -> AppTest:
-    job.task.wait(300)
-    assert not job.task.error
-    app.run()
-    assert not app.exception
-    return app
-
-
-def selected(app: AppTest) -> session.Selection:
-    return app.session_state[session.SELECTION]
-
-
 @pytest.mark.parametrize("policy", ["nearest", "recalibrate"])
 def test_a_layer_in_the_link_shows_its_channels(folder, policy):
-    app = page(checkpoint=TITLES[1], frames=6, layer=LAYER, policy=policy)
+    app = page_of("normalisation", checkpoint=TITLES[1], frames=6, layer=LAYER, policy=policy)
     if policy != "nearest":  # not recorded
         session.known(selected(app)).sweep.task.wait(300)
         app.run()
@@ -53,7 +33,7 @@ def test_a_layer_in_the_link_shows_its_channels(folder, policy):
 
 
 def test_the_gap_is_explained_against_a_network_of_that_count(folder):
-    app = page(checkpoint=TITLES[1], frames=4)
+    app = page_of("normalisation", checkpoint=TITLES[1], frames=4)
     app.button(key="experiment_start").click().run()
     job = jobs.experiment(selected(app), folder, None, chosen(TITLES[0]))
     finished(app, job)
@@ -65,7 +45,7 @@ def test_the_gap_is_explained_against_a_network_of_that_count(folder):
 
 
 def test_private_norms_are_drawn_beside_a_network_of_one_count(folder):
-    app = page(checkpoint=TITLES[0], frames=3)
+    app = page_of("normalisation", checkpoint=TITLES[0], frames=3)
     assert app.selectbox(key="private").value == TITLES[1]
     app.button(key="experiment_start").click().run()
     job = jobs.experiment(selected(app), folder, chosen(TITLES[1]), None)
@@ -75,7 +55,7 @@ def test_private_norms_are_drawn_beside_a_network_of_one_count(folder):
 
 
 def test_norms_of_another_network_are_transplanted(folder):
-    app = page(checkpoint=TITLES[1], frames=2)
+    app = page_of("normalisation", checkpoint=TITLES[1], frames=2)
     app.selectbox(key="donor").set_value(TITLES[0]).run()
     app.selectbox(key="norms").set_value("layer3").run()
     app.selectbox(key="what").set_value("both").run()
@@ -93,7 +73,7 @@ def test_norms_of_another_network_are_transplanted(folder):
 
 
 def test_the_branches_own_norms_can_be_transplanted(folder):
-    app = page(checkpoint=TITLES[1], frames=2)
+    app = page_of("normalisation", checkpoint=TITLES[1], frames=2)
     assert app.selectbox(key="donor").value == "this network"
     app.selectbox(key="donor_branch").set_value(4).run()
     app.button(key="transplant_start").click().run()
@@ -101,11 +81,11 @@ def test_the_branches_own_norms_can_be_transplanted(folder):
 
 
 def test_two_networks_are_compared_layer_by_layer():
-    app = page(checkpoint=TITLES[1], beside=TITLES[0])
+    app = page_of("normalisation", checkpoint=TITLES[1], beside=TITLES[0])
     assert any(f"From here to {TITLES[0]}" in text.value for text in app.markdown)
     assert app.selectbox(key="between_measure").value
 
 
 def test_without_videos_the_page_says_what_can_be_done():
-    app = page(data="a folder or manifest")
+    app = page_of("normalisation", data="a folder or manifest")
     assert [text.value for text in app.caption].count("This can start once there are videos.") == 2

@@ -2,32 +2,18 @@
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_app import TITLES, bundled, chosen, opened  # noqa: F401
+from test_app import TITLES, bundled, chosen, finished, page_of, selected  # noqa: F401
 
 from ffn.data import clips_for
 from ffn.probing import probe
 from workbench import analysis, extraction, jobs, session
-from workbench.background import Job
 
 
 @pytest.fixture
 def app(folder) -> AppTest:
     """The page with its features there."""
-    app = opened(checkpoint=TITLES[1], frames=3).switch_page("workbench/pages/representations.py").run()
-    assert not app.exception
+    app = page_of("representations", checkpoint=TITLES[1], frames=3)
     return finished(app, jobs.features(selected(app), folder))
-
-
-def finished(app: AppTest, job: Job) -> AppTest:
-    job.task.wait(300)
-    assert not job.task.error
-    app.run()
-    assert not app.exception
-    return app
-
-
-def selected(app: AppTest) -> session.Selection:
-    return app.session_state[session.SELECTION]
 
 
 def test_features_of_every_view_are_extracted_once(app, folder, decoded):
@@ -73,6 +59,5 @@ def test_probes_start_when_asked_and_are_those_of_the_library(app, folder):
 
 
 def test_without_videos_the_page_says_so():
-    app = opened(data="a folder or manifest").switch_page("workbench/pages/representations.py").run()
-    assert not app.exception
+    app = page_of("representations", data="a folder or manifest")
     assert "Features can be extracted once there are videos." in [text.value for text in app.caption]

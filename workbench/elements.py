@@ -1,6 +1,6 @@
 """What pages are made of: tiles, charts with what is behind them, progress."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,11 @@ def page(show: Callable[[Selection], None]) -> None:
 
 def tile(label: str, value: str, note: str) -> None:
     st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
+
+
+def choose(label: str, options: Sequence[Any], key: str, none: str = "", place: Any = st) -> Any:
+    """A select box that stays in the link; `none` is what the option None is called."""
+    return place.selectbox(label, options, key=key, bind="query-params", format_func=lambda option: str(option or none))
 
 
 def choose_measure(key: str) -> str:
@@ -73,6 +78,15 @@ def answers(now: Known, *frames: int) -> Decisions | None:
     return None
 
 
+def compared(chosen: Selection, key: str) -> tuple[Known, int, Decisions | None]:
+    """What is known, another count to compare with, and the `answers` at both; progress where there are none yet."""
+    now = known(chosen)
+    reference = choose_reference(chosen, key)
+    found = answers(now, chosen.num_frames, reference)
+    follow(now)
+    return now, reference, found
+
+
 def origin_of(chosen: Selection) -> Origin:
     """Where the selection comes from, for the Python of its views."""
     place = place_of(chosen.checkpoint, Path(chosen.data).expanduser() if chosen.data else None)
@@ -90,18 +104,29 @@ def show(view: View, clicked: Callable[[], None] | None = None) -> None:
 
     `clicked` is called before the page is drawn anew when bars or points are chosen; `clicks` says which.
     """
-    st.plotly_chart(
-        view.figure,
-        key=f"{view.key}_chart",
-        width="stretch",
-        config={"displayModeBar": False},
-        alt=plots.alt_text(view.figure),
-        on_select=clicked or "ignore",
-        selection_mode="points",
-    )
+    draw(view.figure, view.key, clicked)
     with st.expander("Table, Python, report", key=f"{view.key}_table", on_change="rerun") as opened:
         if opened.open:
             behind(replace(view, link=link()))
+
+
+def titled(view: View) -> None:
+    """`show` under the title of the view."""
+    st.markdown(f"##### {view.title}")
+    show(view)
+
+
+def draw(figure: Any, key: str, clicked: Callable[[], None] | None = None) -> None:
+    """A chart by itself."""
+    st.plotly_chart(
+        figure,
+        key=f"{key}_chart",
+        width="stretch",
+        config={"displayModeBar": False},
+        alt=plots.alt_text(figure),
+        on_select=clicked or "ignore",
+        selection_mode="points",
+    )
 
 
 def clicks(key: str) -> list[Any]:
@@ -140,19 +165,16 @@ def link() -> str:
 def advance(task: Task | None, text: str, *, cancel: str = "") -> None:
     """Progress of a task and the time it will take, with a button of the key `cancel` to end it."""
     done, total = (task.done, task.total) if task else (0, 0)
-    seconds = task.remaining if task else None
-    left = (
-        "" if seconds is None else f", about {seconds:.0f} s left" if seconds < 90 else f", {seconds / 60:.0f} min left"
-    )
+    left = _left(task.remaining) if task else ""
     st.progress(min(1.0, done / total) if total else 0.0, f"{text}: {done} of {total}{left}" if total else text)
     if task and cancel and st.button("Cancel", key=cancel):
         task.cancel()
 
 
-def duration(seconds: float | None) -> str:
+def _left(seconds: float | None) -> str:
     if seconds is None:
         return ""
-    return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
+    return f", about {seconds:.0f} s left" if seconds < 90 else f", {seconds / 60:.0f} min left"
 
 
 def result_of(job: Job, key: str, start: str = "") -> Any:
@@ -220,16 +242,26 @@ def work(now: Known) -> None:
     elif rendering and rendering.error:
         st.error(f"The embedded videos could not be rendered: {session.sentence(rendering.error)}")
     if sweep and sweep.running:
-        text = f"Computing at {', '.join(map(str, sweep.now))} frames, {len(sweep.missing())} to go"
-        advance(sweep.task, text, cancel="cancel")
+        sweeping(sweep)
     elif sweep and sweep.stopped and sweep.missing():
         stopped(sweep)
 
 
-def stopped(sweep: Sweep) -> None:
+def sweeping(sweep: Sweep, title: str = "") -> None:
+    """Progress of a sweep, of the network called `title` where there are several."""
+    opening = f"{title}: computing" if title else "Computing"
+    counts = ", ".join(map(str, sweep.now))
+    text = f"{opening} at {counts} frames, {len(sweep.missing())} to go"
+    advance(sweep.task, text, cancel=f"cancel {title}".strip())
+
+
+def stopped(sweep: Sweep, title: str = "") -> None:
+    """A sweep that failed or was cancelled, and the way to go on."""
     if sweep.task and sweep.task.error:
-        st.error(session.sentence(sweep.task.error))
-    if st.button("Compute the rest", key="resume"):
+        said = session.sentence(sweep.task.error)
+        st.error(f"{title}: {said}" if title else said)
+    of = f" of {title}" if title else ""
+    if st.button(f"Compute the rest{of}", key=f"resume {title}".strip()):
         sweep.resume()
         st.rerun()
 

@@ -21,7 +21,6 @@ from workbench import analysis, passes
 from workbench.remembered import remembered
 
 COUNTS = (2, 4, 8, 16)  # tested beside the chosen count and those of the network
-EVERY = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)  # the same where one has the time
 CALIBRATION = 512  # clips at most from which statistics are recomputed
 
 

@@ -28,7 +28,7 @@ def experiment(
     beside = [session.model(other) if other else None for other in (private, separate)]
 
     def work(stage: Report) -> experiments.Experiment:
-        calibration = _unlabelled(chosen, source, stage)
+        calibration = unlabelled(chosen, source, stage)
         return experiments.recalibration(
             network, calibration, source, chosen.num_frames, *beside, counts=counts, stage=stage
         )
@@ -43,7 +43,7 @@ def channels(chosen: Selection, source: Path) -> Job:
     network = session.model(chosen.checkpoint)
 
     def work(stage: Report) -> pd.DataFrame:
-        calibration = _unlabelled(chosen, source, stage) if policy == "recalibrate" else None
+        calibration = unlabelled(chosen, source, stage) if policy == "recalibrate" else None
         return experiments.channels(network, source, chosen.num_frames, policy, calibration, stage=stage)
 
     return session.job("channels", *_key(chosen, source), policy, work=work)
@@ -66,7 +66,7 @@ def _key(chosen: Selection, source: Path) -> tuple[str, str, int]:
     return chosen.checkpoint.digest, session.data_digest(chosen.checkpoint, source), chosen.num_frames
 
 
-def _unlabelled(chosen: Selection, source: Path, stage: Report) -> Path:
+def unlabelled(chosen: Selection, source: Path, stage: Report) -> Path:
     return session.unlabelled(source, chosen.data is None, partial(stage, "Rendering videos"))
 
 

@@ -12,6 +12,7 @@ from ffn.progress import Report
 from ffn.synthesis import FILLINGS
 from workbench import analysis, budgets, session
 from workbench.background import GRID, SLIDER, Job
+from workbench.jobs import unlabelled
 from workbench.session import Checkpoint, Selection
 
 TIMED = (1, 2, 4, 8, 16, 32)  # frame counts at which networks are timed
@@ -41,8 +42,9 @@ def adaptive(chosen: Selection, source: Path) -> Job:
     """The `budgets.adaptive` of the chosen checkpoint."""
 
     def work(stage: Report) -> pd.DataFrame:
-        validation = session.unlabelled(source, chosen.data is None, partial(stage, "Rendering videos"))
-        return budgets.adaptive(session.model(chosen.checkpoint), validation, source, stage=stage)
+        return budgets.adaptive(
+            session.model(chosen.checkpoint), unlabelled(chosen, source, stage), source, stage=stage
+        )
 
     data = session.data_digest(chosen.checkpoint, source)
     return session.job("adaptive", chosen.checkpoint.digest, data, work=work)

@@ -237,13 +237,8 @@ def _recorded(title: str, path: str, *stamps: tuple[int, int]) -> tuple[str, Rec
     keys = {(row.get("checkpoint"), row.get("data")) for row in [*accuracy, *divergence, about]}
     if len(keys) != 1 or (found := keys.pop())[0] != checkpoint:
         return None
-    tables = analysis.accuracy(accuracy), analysis.divergence(map(_numbers, divergence))
+    tables = analysis.accuracy(accuracy), analysis.divergence(divergence)
     return checkpoint, Recorded(*tables, decisions=decisions, title=title, data=str(found[1]))
-
-
-def _numbers(row: dict[str, Any]) -> dict[str, Any]:
-    counts = {name: int(row[name]) for name in ("num_frames", "branch")}
-    return {**row, **counts, **{name: float(row[name]) for name in analysis.DIVERGENCES}}
 
 
 # --- Background work -------------------------------------------------------------------------------------------

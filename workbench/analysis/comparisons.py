@@ -6,6 +6,7 @@ import pandas as pd
 
 from ffn.decisions import Decisions, right_of_both
 from ffn.pairing import gain, holm
+from workbench.analysis.sentences import count_of_frames
 from workbench.analysis.videos import paired
 
 LEVEL = 0.05  # of the corrected p-value, below which a difference is called one
@@ -59,6 +60,6 @@ def difference_in_words(table: pd.DataFrame, network: str, num_frames: int) -> s
     chance = "p < 0.001" if row.holm < 0.001 else f"p = {row.holm:.2g}"
     return (
         f"{network} gets {abs(row.difference):.1f} points {how} of the same {row.clips} videos right than "
-        f"{row.reference} at {num_frames} frame{'s' if num_frames != 1 else ''} ({row.low:+.1f} to {row.high:+.1f}), "
+        f"{row.reference} at {count_of_frames(num_frames)} ({row.low:+.1f} to {row.high:+.1f}), "
         f"{sure}: {row.only_network} only it, {row.only_reference} only the other ({chance})."
     )

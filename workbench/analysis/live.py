@@ -18,6 +18,7 @@ from ffn.model import FrameFlexible
 from ffn.progress import Progress
 from ffn.sampling import segment_indices, stream_indices
 from ffn.streaming import Stream
+from workbench.analysis.sentences import count_of_frames
 
 CLASSES = 5  # of the likeliest that are listed; more where more are ever answered
 ARRIVALS = 64  # frames of a longer video that are streamed, evenly spread
@@ -49,8 +50,7 @@ def verdict(table: pd.DataFrame, num_frames: int, label: str = "") -> str:
     said = table[table.answer].set_index("num_frames")
     now, last = said.loc[num_frames], said["class"].iloc[-1]
     right = "" if not label else ", which is right" if now["class"] == label else f", but it shows {label}"
-    count = f"{num_frames} frame{'s' * (num_frames > 1)}"
-    text = f"At {count} this network sees {now['class']} ({now.probability:.0f} %){right}. "
+    text = f"At {count_of_frames(num_frames)} this network sees {now['class']} ({now.probability:.0f} %){right}. "
     other = said.index[said["class"] != last]
     if other.empty:
         return f"{text}So it does at every count from {said.index[0]} to {said.index[-1]}."

@@ -32,6 +32,7 @@ def divergence(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     `Result.divergence_rows`, or of a recorded CSV file, layers in network order.
     """
     table = pd.DataFrame(list(rows), columns=["num_frames", "branch", "layer", *DIVERGENCES])
+    table = table.astype({"num_frames": int, "branch": int, **dict.fromkeys(DIVERGENCES, float)})
     table.insert(3, "order", table.groupby("num_frames").cumcount())
     return table.sort_values(["num_frames", "order"], ignore_index=True)
 

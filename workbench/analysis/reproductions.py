@@ -9,7 +9,7 @@ from ffn.bundled import DEMO
 from ffn.files import read_csv
 from ffn.results import RESULTS, by_frames, lines, read
 from workbench.analysis.accuracies import accuracy
-from workbench.analysis.norms import DIVERGENCES, divergence
+from workbench.analysis.norms import divergence
 
 
 def reproduced(table: str, results: Path = RESULTS) -> pd.DataFrame:
@@ -39,6 +39,4 @@ def bundled_accuracy(name: str) -> pd.DataFrame:
 
 def bundled_divergence(name: str) -> pd.DataFrame:
     """The table of `divergence` recorded beside a bundled checkpoint."""
-    rows = read_csv(DEMO / f"{name}.divergence.csv")
-    numbers = {"num_frames": int, "branch": int, **dict.fromkeys(DIVERGENCES, float)}
-    return divergence({**row, **{key: kind(row[key]) for key, kind in numbers.items()}} for row in rows)
+    return divergence(read_csv(DEMO / f"{name}.divergence.csv"))

@@ -11,6 +11,7 @@ from ffn.costs import Size, cost, input_size, latency, stored
 from ffn.layers import nearest
 from ffn.model import FrameFlexible, extract
 from ffn.progress import Progress
+from workbench.analysis.sentences import count_of_frames
 from workbench.remembered import remembered
 
 UNITS = {"gmacs": "GMACs", "memory": "MB", "p50": "ms"}
@@ -111,7 +112,7 @@ def affordable(found: pd.DataFrame, measure: str, budget: float) -> str:
     if found.empty:
         return f"{limit}: every network costs more, even at its fewest frames. Raise the budget."
     best, *nearly = (
-        f"{row.network} at {row.num_frames} frame{'s' if row.num_frames != 1 else ''}, {row.top1:.1f} % "
+        f"{row.network} at {count_of_frames(int(str(row.num_frames)))}, {row.top1:.1f} % "
         f"({row.low:.1f} to {row.high:.1f}) for {getattr(row, measure):.3g} {UNITS[measure]}"
         for row in found.itertuples()
     )

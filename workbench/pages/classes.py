@@ -6,7 +6,7 @@ import streamlit as st
 
 from ffn.decisions import Decisions
 from workbench import analysis, session, views
-from workbench.elements import answers, choose_reference, clicks, follow, known, origin_of, page, show
+from workbench.elements import clicks, compared, origin_of, page, show
 from workbench.session import Known, Selection
 
 SIDEBAR = ("frames", "checkpoint", "checkpoint_path", "data", "data_path", "policy")  # its keys, which links keep
@@ -81,10 +81,7 @@ def names(chosen: Selection, now: Known) -> Sequence[str]:
 
 
 def content(chosen: Selection) -> None:
-    now = known(chosen)
-    reference = choose_reference(chosen, "reference")
-    found = answers(now, chosen.num_frames, reference)
-    follow(now)
+    now, reference, found = compared(chosen, "reference")
     if found is None:
         return
     classes = names(chosen, now)

@@ -8,8 +8,7 @@ import streamlit as st
 
 from ffn.card import CheckpointError
 from workbench import analysis, pricing, session, views
-from workbench.background import Sweep
-from workbench.elements import advance, known, origin_of, page, place_of, result_of, show, watch
+from workbench.elements import advance, known, origin_of, page, place_of, result_of, show, stopped, sweeping, watch
 from workbench.session import Checkpoint, Known, Selection
 from workbench.views import Origin
 
@@ -66,24 +65,13 @@ def follow(now: Mapping[str, Known]) -> None:
             advance(rendering, "Rendering the embedded videos")
         for title, sweep in sweeps.items():
             if sweep.running:
-                counts = ", ".join(map(str, sweep.now))
-                text = f"{title}: computing at {counts} frames, {len(sweep.missing())} to go"
-                advance(sweep.task, text, cancel=f"cancel {title}")
+                sweeping(sweep, title)
 
     if any(running for running, _ in busy()):
         watch(busy, progress)
     for title, sweep in sweeps.items():
         if sweep.stopped and sweep.missing():
-            stopped(title, sweep)
-
-
-def stopped(title: str, sweep: Sweep) -> None:
-    """A sweep that failed or was cancelled, and the way to go on."""
-    if sweep.task and sweep.task.error:
-        st.error(f"{title}: {session.sentence(sweep.task.error)}")
-    if st.button(f"Compute the rest of {title}", key=f"resume {title}"):
-        sweep.resume()
-        st.rerun()
+            stopped(sweep, title)
 
 
 def places(networks: Mapping[str, Checkpoint], titles: Mapping[str, object], but: str) -> list[Origin]:

@@ -1,13 +1,13 @@
 """Normalisation: what the norm layers see at every number of frames, against what they normalise with."""
 
-from typing import Any
-
 import streamlit as st
 
 from ffn.layers import nearest
 from workbench import analysis, experiments, jobs, session, views
+from workbench.background import GRID
 from workbench.elements import (
     STATELESS,
+    choose,
     choose_measure,
     clicks,
     follow,
@@ -17,6 +17,7 @@ from workbench.elements import (
     place_of,
     result_of,
     show,
+    titled,
 )
 from workbench.session import Checkpoint, Known, Selection
 
@@ -25,7 +26,7 @@ WHAT = {
     "affine parameters": ("affine",),
     "both": ("statistics", "affine"),
 }
-OWN = "this network"
+OWN, NO_OTHER = "this network", "no other network"
 NEED_VIDEOS = "This can start once there are videos."
 
 
@@ -82,7 +83,7 @@ def experiment(chosen: Selection, now: Known) -> None:
         return
     separate = trained_alone(chosen)
     every = st.toggle("At every count, which takes five times as long", key="every", bind="query-params")
-    counts = experiments.EVERY if every else experiments.COUNTS
+    counts = GRID if every else experiments.COUNTS
     job = jobs.experiment(chosen, now.source, private, separate, counts)
     found = result_of(job, "experiment", f"Try it at {chosen.num_frames} frames")
     if not found:
@@ -96,8 +97,7 @@ def experiment(chosen: Selection, now: Known) -> None:
     shown = views.experiment(origin_of(chosen), found, chosen.num_frames, *others)
     for column, view in zip(st.columns(2, gap="large") * 2, shown, strict=False):
         with column:
-            st.markdown(f"##### {view.title}")
-            show(view)
+            titled(view)
 
 
 def choose_private(chosen: Selection) -> Checkpoint | None:
@@ -111,7 +111,7 @@ def choose_private(chosen: Selection) -> Checkpoint | None:
         index=int(len(chosen.checkpoint.card["frames"]) == 1 and bool(several)),
         key="private",
         bind="query-params",
-        format_func=_name,
+        format_func=lambda title: title or NO_OTHER,
     )
     return several[title] if title else None
 
@@ -154,15 +154,11 @@ def transplant(chosen: Selection, now: Known) -> None:
         show(views.transplant(origin_of(chosen), found, chosen.num_frames, place_of(donor), branch, layers, WHAT[what]))
 
 
-def choose(label: str, options: list[Any], key: str, none: str = "") -> Any:
-    return st.selectbox(label, options, key=key, bind="query-params", format_func=lambda option: str(option or none))
-
-
 def parameters(chosen: Selection) -> None:
     """What the norms hold, beside those of another network."""
     st.markdown("#### What the norms hold")
     others = session.other_bundled(chosen.checkpoint)
-    beside = st.selectbox("Beside", [None, *others], key="beside", bind="query-params", format_func=_name)
+    beside = choose("Beside", [None, *others], "beside", NO_OTHER)
     compared = [others[beside]] if beside else []
     rows = session.norm_parameters(chosen.checkpoint, *compared)
     if rows.empty:
@@ -190,10 +186,6 @@ def between(chosen: Selection, other: Checkpoint) -> None:
         return
     measure = choose_measure("between_measure")
     show(views.networks(origin_of(chosen), rows, measure, place_of(other)))
-
-
-def _name(title: str | None) -> str:
-    return title or "no other network"
 
 
 def content(chosen: Selection) -> None:

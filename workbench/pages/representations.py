@@ -6,10 +6,9 @@ import streamlit as st
 
 from ffn.features import Features
 from workbench import jobs, session, views
-from workbench.elements import follow, known, origin_of, page, place_of, result_of, show
+from workbench.elements import choose, follow, known, origin_of, page, place_of, result_of, show, titled
 from workbench.extraction import VIDEOS
 from workbench.session import Selection
-from workbench.views import View
 
 COMPONENTS, MAPS = "principal components", "t-SNE"
 
@@ -54,21 +53,10 @@ def alike(chosen: Selection, source: Path, found: Features, native: int) -> None
         networks(chosen, source, found)
 
 
-def titled(view: View) -> None:
-    st.markdown(f"##### {view.title}")
-    show(view)
-
-
 def networks(chosen: Selection, source: Path, found: Features) -> None:
     """CKA with another network."""
     others = session.other_bundled(chosen.checkpoint)
-    against = st.selectbox(
-        "The same layers of another network",
-        [None, *others],
-        key="against",
-        bind="query-params",
-        format_func=lambda name: name or "none",
-    )
+    against = choose("The same layers of another network", [None, *others], "against", "none")
     if against is None:
         return
     other = others[against]

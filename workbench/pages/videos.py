@@ -12,7 +12,7 @@ from ffn.decisions import Decisions
 from ffn.progress import Report
 from workbench import analysis, pictures, session, views
 from workbench.background import SLIDER, Job
-from workbench.elements import answers, choose_reference, follow, known, origin_of, page, result_of, show
+from workbench.elements import choose, compared, origin_of, page, result_of, show
 from workbench.pictures import Sampled
 from workbench.session import Selection
 
@@ -41,21 +41,14 @@ def wanted(table: pd.DataFrame, classes: Sequence[str], num_frames: int, referen
     turns = f"Right to wrong: right at {reference} frames and wrong at {num_frames}."
     first, second, third = st.columns(3)
     which = first.selectbox("Show", analysis.SELECTIONS, key="show", bind="query-params", help=turns)
-    label = _class(second, "Class", "class", classes)
-    answer = _class(third, f"Answer at {num_frames} frames", "answer", classes)
+    label = choose("Class", [None, *classes], "class", "any", second)
+    answer = choose(f"Answer at {num_frames} frames", [None, *classes], "answer", "any", third)
     left, right = st.columns(2, gap="large")
     sure = f"Confidence at {num_frames} frames (%)"
     confidence = left.slider(sure, 0, 100, (0, 100), key="confidence", bind="query-params")
     ends = SLIDER[0], SLIDER[-1]
     stable = right.slider("Answer stays from, frames per clip", *ends, ends, key="stable", bind="query-params")
     return analysis.select(table, which, label=label, answer=answer, confidence=confidence, stable_from=stable)
-
-
-def _class(place: Any, text: str, key: str, classes: Sequence[str]) -> str | None:
-    name: str | None = place.selectbox(
-        text, [None, *classes], key=key, bind="query-params", format_func=lambda name: name or "any"
-    )
-    return name
 
 
 def look(index: int) -> None:
@@ -183,10 +176,7 @@ def browse(chosen: Selection, found: Decisions, clips: Clips, table: pd.DataFram
 
 
 def content(chosen: Selection) -> None:
-    now = known(chosen)
-    reference = choose_reference(chosen, "against")
-    found = answers(now, chosen.num_frames, reference)
-    follow(now)
+    now, reference, found = compared(chosen, "against")
     if found is None:
         return
     clips = session.clips(chosen.checkpoint, now.source) if now.source else None

@@ -20,7 +20,7 @@ from ffn.transforms import Preprocessing
 from workbench import analysis, plots, session, views, watching
 from workbench.background import SLIDER, Job
 from workbench.camera import camera, last_batch
-from workbench.elements import advance, origin_of, page, result_of, show, watch
+from workbench.elements import advance, draw, origin_of, page, result_of, show, watch
 from workbench.session import Selection
 from workbench.watching import Opened, Recording, Watched
 
@@ -152,13 +152,7 @@ def live(network: FrameFlexible, side: int, before: Recording | None) -> None:
     if finished(found) is not before:
         st.rerun()
     if found is not None and not found.done and (table := found.table()) is not None:
-        st.plotly_chart(
-            (figure := plots.arrival_curves(table)),
-            key="live_chart",
-            width="stretch",
-            config={"displayModeBar": False},
-            alt=plots.alt_text(figure),
-        )
+        draw(plots.arrival_curves(table), "live")
 
 
 CHOICES: dict[str, Callable[[Selection], Clip | None]] = {SAMPLE: sample, FILE: file, CAMERA: recorded}
