@@ -45,11 +45,11 @@ class PolicyComparison:
         """Makes the rows that are missing, network by network; processes that run at once share the work."""
         share([(entry, seed) for seed in seeds for entry in (FLEXIBLE, *APART)], self._make_rows)
 
-    def _make_rows(self, entry: Entry, seed: int, *, wait: bool) -> None:
+    def _make_rows(self, entry: Entry, seed: int) -> None:
         if self._is_there(entry, seed):
             return
         device = self.trainings.device
-        model = load(self.trainings.trained(entry, seed, wait=wait) / "last.safetensors").to(device)
+        model = load(self.trainings.trained(entry, seed) / "last.safetensors").to(device)
         about = {"seed": seed, "recipe": recipe(entry), "commit": commit(ROOT), "machine": machine(device)}
         self._write([{**about, **row} for row in self._answered(entry, model, seed)])
 

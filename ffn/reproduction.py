@@ -5,8 +5,8 @@ processes as there are cores or GPUs share the work, and a killed one is taken u
 seen once by each network, when it is trained.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from ffn.results import COLUMNS, RESULTS, TABLES, read
 from ffn.runs import run
 from ffn.tables import SEEDS, Entry, entries, members, origin, pretraining, recipe, recipe_of, tested
 
+PATIENCE = 0.5  # seconds until it is asked again whether the others are done
 ROOT = Path(__file__).resolve().parent.parent
 Row = dict[str, Any]
 
@@ -78,13 +79,22 @@ class BusyError(Exception):
     """Another process is at a training that is needed."""
 
 
-def share(wanted: Iterable[tuple[Entry, int]], make: Callable[..., None]) -> None:
-    """`make(entry, seed, wait=...)` of every entry and seed; what others are at is left to them until the end."""
+def share(wanted: Iterable[tuple[Entry, int]], make: Callable[[Entry, int], None]) -> None:
+    """`make(entry, seed)` of every entry and seed; what others are at comes up again when the rest is done."""
     work = list(wanted)
-    for wait in (False, True):
-        for entry, seed in work:
-            with suppress(BusyError):
-                make(entry, seed, wait=wait)
+    while work:
+        left = [item for item in work if not _made(make, *item)]
+        if len(left) == len(work):
+            time.sleep(PATIENCE)
+        work = left
+
+
+def _made(make: Callable[[Entry, int], None], entry: Entry, seed: int) -> bool:
+    try:
+        make(entry, seed)
+    except BusyError:
+        return False
+    return True
 
 
 class Reproduction:
@@ -113,39 +123,39 @@ class Reproduction:
         }
 
     def run(self, tables: Sequence[str] = tuple(TABLES), seeds: Sequence[int] = SEEDS) -> None:
-        """Makes the rows that are missing; what other processes are at is left to them and waited for at the end."""
+        """Makes the rows that are missing; what other processes are at is left to them, and waited for at the end."""
         share([(entry, seed) for seed in seeds for entry in entries(tables)], self._make_rows)
 
-    def _make_rows(self, entry: Entry, seed: int, *, wait: bool) -> None:
+    def _make_rows(self, entry: Entry, seed: int) -> None:
         if not self._is_there(entry, seed):
-            self._write(entry, seed, self.answers(entry, seed, wait=wait))
+            self._write(entry, seed, self.answers(entry, seed))
 
-    def answers(self, entry: Entry, seed: int, *, wait: bool) -> Answers:
+    def answers(self, entry: Entry, seed: int) -> Answers:
         """What the entry's network gives on the test split; trained first where it is not there yet."""
         if entry.method == "ensemble":
-            return averaged([self.answers(member, seed, wait=wait) for member in members(entry)])
-        return Answers.load(self.trained(entry, seed, wait=wait) / "test.npz")
+            return averaged([self.answers(member, seed) for member in members(entry)])
+        return Answers.load(self.trained(entry, seed) / "test.npz")
 
-    def trained(self, entry: Entry, seed: int, *, wait: bool) -> Path:
+    def trained(self, entry: Entry, seed: int) -> Path:
         """The folder of the entry's training, which has come to its end; made first where it has not.
 
         Raises:
-            BusyError: when another process is at it, or at what it starts from, unless we `wait`.
+            BusyError: when another process is at it, or at what it starts from.
         """
         before = origin(entry)
-        start = self.trained(before, seed, wait=wait) if before else self._pretrained(entry.backbone, seed, wait=wait)
+        start = self.trained(before, seed) if before else self._pretrained(entry.backbone, seed)
         settings = {**recipe_of(entry), "init": str(start / "last.safetensors")}
-        return self._make(self.folder / f"{recipe(entry)}-{seed}", settings, seed, wait=wait)
+        return self._make(self.folder / f"{recipe(entry)}-{seed}", settings, seed)
 
-    def _pretrained(self, backbone: str, seed: int, *, wait: bool) -> Path:
+    def _pretrained(self, backbone: str, seed: int) -> Path:
         settings = pretraining(backbone)
-        return self._make(self.folder / f"{Experiment(**settings).digest}-{seed}", settings, seed, wait=wait)
+        return self._make(self.folder / f"{Experiment(**settings).digest}-{seed}", settings, seed)
 
-    def _make(self, folder: Path, settings: Mapping[str, Any], seed: int, *, wait: bool) -> Path:
+    def _make(self, folder: Path, settings: Mapping[str, Any], seed: int) -> Path:
         """Trains and tests in `folder`, unless that was done before."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(f"{folder}.lock").acquire(blocking=wait):
+            with FileLock(f"{folder}.lock").acquire(blocking=False):
                 if not (folder / "test.npz").exists():
                     where: dict[str, Any] = {"data": str(self.data["train"]), "cache": "on"}
                     where["validation"] = str(self.data["val"])
