@@ -153,6 +153,7 @@ class Trainer:
         self.processes = Processes(engine)
         self.network = self.processes.distribute(model, branches=len(model.frames) > 1)
         self.device = next(model.parameters()).device
+        self.precision = self._precision()
         self.fewest = self._fewest()
         self.method = METHODS[training.method](training)
         self.steps = steps_per_epoch(len(clips), training.batch_size)
@@ -194,6 +195,15 @@ class Trainer:
         return DataLoader(
             self.clips, batch_sampler=order, num_workers=self.training.workers, collate_fn=self.clips.collate
         )
+
+    def _precision(self) -> torch.dtype | None:
+        """Of the forward passes, where it is not single.
+
+        On a CPU 3D convolutions stay in single precision: torch 2.15's bfloat16 gradients of one that is longer than
+        its clip are of memory that nobody wrote.
+        """
+        is_3d = any(isinstance(module, nn.Conv3d) and module.kernel_size[0] > 1 for module in self.model.modules())
+        return None if is_3d and self.device.type == "cpu" else PRECISIONS[self.training.precision]
 
     def _fewest(self) -> int:
         """How many clips a process needs for a step: a batch norm has no statistics over one clip of one pixel."""
@@ -253,10 +263,9 @@ class Trainer:
     def _predict(self, clips: Tensor) -> Tensor:
         """Logits in single precision; baselines show a network counts that it has no branch for."""
         branch = nearest(clips.shape[1], self.model.frames)
-        precision = PRECISIONS[self.training.precision]
-        with torch.autocast(self.device.type, precision, enabled=precision is not None):
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
             logits = self.network(clips, branch)
-        return logits.float() if precision else logits
+        return logits.float() if self.precision else logits
 
     def _checked(self, sums: "_Sums") -> "_Sums":
         """The `sums` of this process over all of them; one whose loss is no longer a number stops them all."""

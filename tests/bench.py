@@ -297,10 +297,10 @@ def swept(name: str, model: ffn.FrameFlexible, clips: ffn.Clips, pairs: int) -> 
     return Row(what, f"{ours:.2f} s", f"{other:.2f} s", ours / other, 1.15)
 
 
-def report(rows: list[Row]) -> str:
+def report(rows: list[Row], device: str | torch.device = "cpu") -> str:
     """The table in Markdown, the machine under it."""
     header = ["| what | ours | against | ratio | at most |", "|---|---:|---:|---:|---:|"]
-    return "\n".join([*header, *map(str, rows), "", f"Measured on {machine()}, torch {torch.__version__}.", ""])
+    return "\n".join([*header, *map(str, rows), "", f"Measured on {machine(device)}, torch {torch.__version__}.", ""])
 
 
 if __name__ == "__main__":
