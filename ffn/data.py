@@ -223,15 +223,15 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def clips_for(card: Mapping[str, Any], source: str | Path, frames: Sequence[int]) -> Clips:
-    """The data at `source` as the network of a card wants it.
+def clips_for(card: Mapping[str, Any], source: str | Path, frames: Sequence[int], **how: Any) -> Clips:
+    """The data at `source` as the network of a card wants it; `how` is for `Clips`.
 
     A card without class names takes the classes of the data, sorted, in the order of its outputs.
 
     Raises:
         DataError: when there is no such data, or its classes are not those of the card.
     """
-    clips = Clips(source, frames=frames, preprocessing=of_card(card), classes=card.get("classes"))
+    clips = Clips(source, frames=frames, preprocessing=of_card(card), classes=card.get("classes"), **how)
     if len(clips.classes) > card["num_classes"]:
         raise DataError(
             f"{source} has {len(clips.classes)} classes, the network {card['num_classes']}; "

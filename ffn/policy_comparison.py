@@ -58,7 +58,8 @@ class PolicyComparison:
             self.trainings.report(f"{'-'.join(map(str, entry.frames))} seed {seed}, {what}", done, total)
 
         def clips(split: str) -> Clips:
-            return clips_for(model.card, self.trainings.data[split], COUNTS if entry == FLEXIBLE else entry.frames)
+            frames = COUNTS if entry == FLEXIBLE else entry.frames
+            return clips_for(model.card, self.trainings.data[split], frames, cache="auto")
 
         ways = by_policy(model, clips("train"), report=report) if entry == FLEXIBLE else {SEPARATE: model}
         return answer_rows(ways, {split: clips(split) for split in SPLITS}, report=report)
