@@ -21,7 +21,7 @@ PARTS = {"private-norm": "private_norms", "alteration": "alteration", "sharing":
 CACHE: dict[str, Any] = {"auto": "auto", "on": True, "off": False}
 LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  # faster, most of all in mixed precision
 # What tells where a run takes place, not what comes out of it.
-CIRCUMSTANCES = ("data", "validation", "tested", "cache", "workers", "seed")
+CIRCUMSTANCES = ("data", "validation", "tested", "cache", "workers", "capture", "seed")
 # Arguments of create_model that are no option of the architecture, and what says them instead.
 ELSEWHERE_SAID = {
     **{argument: f"--without {part}" for part, argument in PARTS.items()},

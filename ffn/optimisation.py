@@ -37,9 +37,10 @@ def optimiser(model: nn.Module, training: "Training") -> torch.optim.Optimizer:
         {"params": parameters, "weight_decay": decay, "lr": training.learning_rate * rate}
         for (decay, rate), parameters in groups.items()
     ]
+    fused = all(parameter.is_cuda for parameter in model.parameters()) or None
     if training.optimiser == "sgd":
-        return torch.optim.SGD(settings, momentum=training.momentum, nesterov=training.nesterov)
-    return torch.optim.AdamW(settings)
+        return torch.optim.SGD(settings, momentum=training.momentum, nesterov=training.nesterov, fused=fused)
+    return torch.optim.AdamW(settings, fused=fused)
 
 
 def _adapters(model: nn.Module) -> Iterator[ResidualAdapter]:

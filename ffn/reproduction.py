@@ -157,8 +157,7 @@ class Reproduction:
         try:
             with FileLock(f"{folder}.lock").acquire(blocking=False):
                 if not (folder / "test.npz").exists():
-                    where: dict[str, Any] = {"data": str(self.data["train"]), "cache": "on"}
-                    where["validation"] = str(self.data["val"])
+                    where: dict[str, Any] = {"data": str(self.data["train"]), "cache": "on", "capture": True}
                     self._train(Experiment(**settings, **where, seed=seed), folder)
         except Timeout:
             raise BusyError(str(folder)) from None

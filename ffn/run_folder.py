@@ -18,7 +18,7 @@ except ImportError:  # no such locks on Windows
 
 CONFIG, STATE = "config.json", "state.pt"
 PATIENCE = 10.0  # seconds for another process to leave the folder
-ANYWHERE = ("workers", "cache")  # with other values of these a run goes on to the same end
+ANYWHERE = ("workers", "cache", "capture")  # with other values of these a run goes on to the same end
 
 
 class RunError(ValueError):

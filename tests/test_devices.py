@@ -1,5 +1,7 @@
 """What runs on the CPU runs on a GPU, and says the same; here on every device that the machine has."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,8 @@ NETWORKS = {
     "slowfast": ("slowfast_resnet50", {"depths": [1, 1, 1, 1], "width": 16}),
     "uniformer": ("uniformer_small", {"depths": [1, 1, 1, 1], "dims": [16, 16, 32, 32], "head_dim": 16}),
 }
+
+STILL = {"learning_rate": 1e-12, "momentum": 0.0}  # the weights stay where they are
 
 pytestmark = pytest.mark.parametrize("device", DEVICES)
 
@@ -91,6 +95,25 @@ def test_a_training_goes_on_where_it_stopped(folder, device):
     list(resumed)
     for name, weight in whole.model.state_dict().items():
         assert torch.allclose(weight, resumed.model.state_dict()[name], atol=1e-3), name
+
+
+@pytest.mark.parametrize("method", ["ffn", "ffn-labels-sampled"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_recorded_step_has_the_gradients_and_statistics_of_one_that_is_not(folder, device, precision, method):
+    trainers = []
+    for capture in (False, True):
+        settings = Training(method, epochs=3, batch_size=4, optimiser="sgd", precision=precision, capture=capture)
+        trainers.append(Trainer(network().to(device), clips_of(folder, (4, 8), seed=0), replace(settings, **STILL)))
+    for _ in zip(*trainers, strict=True):
+        plain, recorded = (dict(trainer.model.named_parameters()) for trainer in trainers)
+        for name, weight in plain.items():
+            assert (weight.grad is None) == (recorded[name].grad is None), name
+            if weight.grad is not None:
+                difference = (weight.grad - recorded[name].grad).norm() / (weight.grad.norm() + 1e-6)
+                assert difference < (5e-2 if precision == "bfloat16" else 1e-2), name
+        buffers = dict(trainers[1].model.named_buffers())
+        for name, buffer in trainers[0].model.named_buffers():
+            assert torch.allclose(buffer.float(), buffers[name].float(), rtol=2e-2, atol=2e-2), name
 
 
 @pytest.mark.parametrize("policy", POLICIES)
