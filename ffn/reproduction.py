@@ -80,13 +80,14 @@ class BusyError(Exception):
 
 
 def share(wanted: Iterable[tuple[Entry, int]], make: Callable[[Entry, int], None]) -> None:
-    """`make(entry, seed)` of every entry and seed; what others are at comes up again when the rest is done."""
+    """`make(entry, seed)` of every entry and seed, always the first that no other process is at."""
     work = list(wanted)
     while work:
-        left = [item for item in work if not _made(make, *item)]
-        if len(left) == len(work):
+        made = next((item for item in work if _made(make, *item)), None)
+        if made:
+            work.remove(made)
+        else:
             time.sleep(PATIENCE)
-        work = left
 
 
 def _made(make: Callable[[Entry, int], None], entry: Entry, seed: int) -> bool:
