@@ -3,6 +3,7 @@
 Shapes: B clips, T frames, K classes.
 """
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -31,7 +32,14 @@ class Captured:
     def _record(self, clips: Tensor, branch: int) -> Callable[..., Tensor]:
         network = nn.Sequential(specialise(self.model.network, branch, clips.shape[1]))  # its forward is replaced
         before = [buffer.clone() for buffer in network.buffers()]
-        recorded = torch.cuda.make_graphed_callables(network, (torch.zeros_like(clips),), allow_unused_input=True)
+        warnings.filterwarnings(
+            "ignore", message="The AccumulateGrad node's stream"
+        )  # graphs have a stream of their own
+        try:
+            recorded = torch.cuda.make_graphed_callables(network, (torch.zeros_like(clips),), allow_unused_input=True)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise RuntimeError(f"this network cannot be recorded ({reason}); train it without capture") from None
         for buffer, kept in zip(network.buffers(), before, strict=True):  # recording runs the network a few times
             buffer.copy_(kept)
         return recorded  # type: ignore[return-value]

@@ -92,7 +92,7 @@ def alter(weight: Tensor, gain: Tensor, groups: int = 1, *, skip: bool = False) 
     if not skip:
         return altered
     centre = torch.zeros_like(weight[:1, :1])
-    centre[(0, 0, *(side // 2 for side in weight.shape[2:]))] = 1
+    centre[(0, 0, *(side // 2 for side in weight.shape[2:]))].fill_(1)  # assigning copies from the CPU
     return altered + gain.view(-1, *[1] * (weight.ndim - 1)) * centre
 
 

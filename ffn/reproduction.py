@@ -158,7 +158,7 @@ class Reproduction:
         try:
             with FileLock(f"{folder}.lock").acquire(blocking=False):
                 if not (folder / "test.npz").exists():
-                    where: dict[str, Any] = {"data": str(self.data["train"]), "cache": "on", "capture": True}
+                    where: dict[str, Any] = {"data": str(self.data["train"]), "cache": "on"}
                     self._train(Experiment(**settings, **where, seed=seed), folder)
         except Timeout:
             raise BusyError(str(folder)) from None
