@@ -7,6 +7,7 @@ import csv
 import json
 import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,14 +19,17 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import urlencode
 
+import numpy as np
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import ARGUMENTS, executable
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from ffn import moving_shapes
+from ffn import decision_files, moving_shapes
+from ffn.bundled import records_of
 from ffn.card import read_card
+from ffn.decisions import Decisions, confusion
 from workbench import analysis, plots
 
 ROOT = Path(__file__).parent.parent
@@ -68,6 +72,14 @@ frames => {
     const look = () => { if (shown()) window.took = performance.now() - start; else requestAnimationFrame(look); };
     look();
   }, {once: true, capture: true});
+}
+"""
+
+# Where in a chart its axes say x and y, in pixels.
+PLACE = """
+(chart, [x, y]) => {
+  const { _size: margin, xaxis, yaxis } = chart._fullLayout;
+  return { x: margin.l + xaxis.d2p(x), y: margin.t + yaxis.d2p(y) };
 }
 """
 
@@ -131,6 +143,11 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def recorded(num_frames: int, name: str = CHECKPOINT) -> str:
     row = next(row for row in rows_of(DEMO / f"{name}.accuracy.csv") if int(row["num_frames"]) == num_frames)
     return f"{100 * int(row['correct']) / int(row['clips']):.1f} %"
+
+
+def answers(name: str = CHECKPOINT) -> Decisions:
+    found, _ = decision_files.load(records_of(DEMO / f"{name}.safetensors")[1])
+    return found
 
 
 def link(address: str, **choices: object) -> str:
@@ -210,6 +227,65 @@ def test_every_page_opens_by_its_link_without_a_complaint(address, chromium, nam
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def click(page: Page, key: str, x: str, y: str | float) -> None:
+    """Clicks a chart where its axes say x and y."""
+    chart = page.locator(f".st-key-{key}_chart .js-plotly-plot")
+    expect(chart.locator(".main-svg").first).to_be_attached(timeout=PATIENCE)
+    chart.click(position=chart.evaluate(PLACE, [x, y]))
+
+
+def test_an_uploaded_checkpoint_shows_its_number(address, chromium, tmp_path):
+    shutil.copy(DEMO / f"{CHECKPOINT}.safetensors", tmp_path / "mine.safetensors")
+    with watched(chromium, address) as page:
+        page.goto(link(address, checkpoint="an upload", frames=4))
+        expect(page.get_by_text("Choose a checkpoint in the sidebar")).to_be_visible(timeout=PATIENCE)
+        page.get_by_test_id("stSidebar").locator("input[type=file]").set_input_files(tmp_path / "mine.safetensors")
+        expect(top1(page)).to_have_text(recorded(4), timeout=PATIENCE)
+
+
+def test_an_uploaded_video_is_answered_at_every_count(address, chromium):
+    number = 5
+    found, manifest = answers(), moving_shapes.prepare("test")
+    path = manifest.parent / rows_of(manifest)[number]["path"]
+    with watched(chromium, address, viewport={"width": 1280, "height": 1180}) as page:
+        opened(page, address, "your_video", frames=4, video="a file")
+        page.get_by_test_id("stMain").locator("input[type=file]").set_input_files(path)
+        for num_frames in (4, 5):
+            said = moving_shapes.CLASSES[found.predictions[found.place(num_frames), number]]
+            expected = f"At {num_frames} frames this network sees {said}"
+            expect(page.locator("h3")).to_contain_text(expected, timeout=PATIENCE)
+            page.get_by_test_id("stSidebar").get_by_role("slider").press("ArrowRight")
+
+
+def test_keys_walk_through_the_videos(address, chromium):
+    with watched(chromium, address, viewport={"width": 1280, "height": 1180}) as page:
+        number = opened(page, address, "videos", frames=4).get_by_label("Video", exact=True)
+        expect(number).to_be_visible(timeout=PATIENCE)
+        for key, there in (("n", "1"), ("n", "2"), ("p", "1")):
+            page.keyboard.press(key)
+            expect(number).to_have_value(there, timeout=PATIENCE)
+        expect(page).to_have_url(re.compile(r"video=1(&|$)"))
+
+
+def test_a_click_on_a_confusion_leads_to_its_videos(address, chromium):
+    counts = confusion(answers(), 4)
+    row, column = np.unravel_index((counts - np.diag(np.diag(counts))).argmax(), counts.shape)
+    label, answer, count = moving_shapes.CLASSES[row], moving_shapes.CLASSES[column], counts[row, column]
+    with watched(chromium, address, viewport={"width": 1280, "height": 1180}) as page:
+        click(opened(page, address, "classes", frames=4), "confusion", answer, label)
+        page.get_by_role("link", name=f"{count} videos").click(timeout=PATIENCE)
+        expect(page.get_by_text(f"1 to {min(count, 12)} of {count}")).to_be_visible(timeout=PATIENCE)
+        expect(page).to_have_url(re.compile(urlencode({"class": label, "answer": answer})))
+
+
+def test_a_click_on_a_layer_shows_its_channels(address, chromium):
+    with watched(chromium, address, viewport={"width": 1280, "height": 1180}) as page:
+        click(opened(page, address, "normalisation", frames=4), "divergence", "layer3.0.bn1", 0.01)
+        expect(page).to_have_url(re.compile("layer=layer3.0.bn1"), timeout=PATIENCE)
+        chart = page.locator(".st-key-channels_chart [role=img], .st-key-channels_chart [aria-label]").first
+        expect(chart).to_have_attribute("aria-label", re.compile("channels of layer3.0.bn1"), timeout=PATIENCE)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_serious(address, chromium, name):
     page = opened(chromium.new_page(viewport={"width": 1280, "height": 1180}), address, name, frames=8)
@@ -229,7 +305,8 @@ def test_what_was_selected_comes_in_one_file(address, chromium, tmp_path):
     page.get_by_role("button", name="Add to the report").click()
     with page.expect_download() as csv_file:
         page.get_by_role("button", name="CSV", exact=True).click()
-    assert "num_frames" in Path(csv_file.value.path()).read_text(encoding="utf-8")
+    expected = analysis.accuracy(rows_of(DEMO / f"{CHECKPOINT}.accuracy.csv"))
+    pd.testing.assert_frame_equal(pd.read_csv(csv_file.value.path()), expected, check_dtype=False)
     with page.expect_download() as download:
         page.get_by_test_id("stSidebar").get_by_role("button", name="Download").click()
     download.value.save_as(tmp_path / "report.html")

@@ -16,6 +16,7 @@ from workbench.plots.parts import (
     PARAMETERS,
     SEVERAL,
     WAYS,
+    colour_bar,
     error_bars,
     figure_layout,
     frame_colour,
@@ -62,13 +63,13 @@ def divergence_heatmap(table: pd.DataFrame, measure: str = "mean_shift") -> go.F
     """One measure of `analysis.divergence`, layers from top to bottom in network order, frame counts from left."""
     grid = table.pivot_table(index="order", columns="num_frames", values=measure)
     layers = table.drop_duplicates("order").set_index("order").layer.reindex(grid.index)
-    figure = new_figure(_heatmap_alt(table, measure), height=160 + 22 * len(grid))
+    figure = new_figure(_heatmap_alt(table, measure), height=190 + 22 * len(grid))
     figure.add_heatmap(
         x=[str(t) for t in grid.columns],
         y=list(layers),
         z=grid.to_numpy(),
         colorscale="Cividis",
-        colorbar={"title": {"text": MEASURES[measure], "side": "right"}},
+        colorbar=colour_bar(MEASURES[measure]),
         hovertemplate="%{y} at %{x} frames<br>%{z:.3f}<extra></extra>",
     )
     figure.update_xaxes(title="frames", type="category")

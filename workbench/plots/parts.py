@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.colors import qualitative
 
 MEASURES = {
     "mean_shift": "mean shift (standard deviations)",
@@ -23,7 +22,10 @@ SEVERAL = ("#d55e00", "#cc79a7", "#a6761d")  # networks with several trained cou
 WAYS = ("#8c8c8c", "#5ec8e5", "#d98c00", "#2f86cf", "#009e73")  # as trained, and what helps
 RIGHT, WRONG = "#009e73", "#d55e00"
 CHANGES = [[0.0, WRONG], [0.5, "#f2f2f2"], [1.0, "#2f86cf"]]  # fewer, none, more
-CLASSES = (*qualitative.Safe, *qualitative.Dark24)  # of videos, in order of appearance
+CLASSES = (  # of videos, in order of appearance; all can be seen on white and on dark
+    *("#2f86cf", "#d55e00", "#009e73", "#8a5fbf", "#f5007a", "#869900", "#c78a8a", "#8a14ff", "#1f6f7a", "#f5003d"),
+    *("#676732", "#005cf5", "#ff14e2", "#0eaa35", "#ab3b2b", "#dc74b5", "#c48d31", "#b8008a", "#417a1f", "#be52ff"),
+)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 TICKS = [1, 2, 4, 8, 16, 32]
 LEGEND_ABOVE = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}
@@ -65,12 +67,17 @@ def frames_axis(tables: Iterable[pd.DataFrame]) -> dict[str, Any]:
     ends = [math.log10(0.92 * ticks[0]), math.log10(1.08 * ticks[-1])]
     labels = [str(t) for t in ticks]
     return {
-        "title": {"text": "frames per clip", "standoff": 4},
+        "title": {"text": "frames per clip", "standoff": 16},
         "type": "log",
         "range": ends,
         "tickvals": ticks,
         "ticktext": labels,
     }
+
+
+def colour_bar(title: str) -> dict[str, Any]:
+    """Above a heatmap, which takes the whole width, on a phone too."""
+    return {"title": {"text": title, "side": "top"}, "orientation": "h", "y": 1, "yanchor": "bottom", "thickness": 12}
 
 
 def epoch_axis(table: pd.DataFrame) -> dict[str, Any]:

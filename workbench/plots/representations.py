@@ -149,9 +149,9 @@ def _count(num_frames: int) -> str:
 
 
 def _layer_colours(table: pd.DataFrame) -> dict[str, str]:
-    """Layers in network order, from dark to light."""
+    """Layers in network order, from darker to lighter, all to be seen on white and on dark."""
     layers = table.drop_duplicates("order").sort_values("order")
-    shades = [0.9 * order / max(1, table.order.max()) for order in layers.order]
+    shades = [0.3 + 0.5 * order / max(1, table.order.max()) for order in layers.order]
     return dict(zip(layers.layer, sample_colorscale("Viridis", shades), strict=True))
 
 

@@ -13,6 +13,7 @@ from workbench.plots.parts import (
     RIGHT,
     SEVERAL,
     WRONG,
+    colour_bar,
     error_bars,
     frames_axis,
     new_figure,
@@ -67,12 +68,19 @@ def confusion_heatmap(table: pd.DataFrame) -> go.Figure:
         y=list(grid.index),
         z=grid.to_numpy(),
         **span,
-        colorbar={"title": {"text": "videos" if value == "clips" else "videos more", "side": "right"}, "thickness": 14},
-        hovertemplate="class %{y}<br>answer %{x}<br>%{z} videos<extra></extra>",
+        colorbar=colour_bar("videos" if value == "clips" else "videos more"),
+        hoverinfo="skip",
     )
-    cells = {"x": table.predicted, "y": table["class"], "mode": "markers", "marker": {"symbol": "square", "size": 18}}
-    figure.add_scatter(**cells, opacity=0, hoverinfo="skip", showlegend=False)  # what can be clicked: heatmaps cannot
-    figure.update_xaxes(title="answer", type="category", tickangle=-45, range=[-0.5, len(grid.columns) - 0.5], dtick=1)
+    figure.add_scatter(  # what can be pointed at and clicked: heatmaps cannot
+        x=table.predicted,
+        y=table["class"],
+        mode="markers",
+        marker={"symbol": "square", "size": 18, "color": "rgba(0, 0, 0, 0)"},
+        customdata=table[value],
+        hovertemplate="class %{y}<br>answer %{x}<br>videos: %{customdata}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_xaxes(title="answer", type="category", tickangle=-90, range=[-0.5, len(grid.columns) - 0.5], dtick=1)
     return figure.update_yaxes(title="class", type="category", range=[len(grid) - 0.5, -0.5], dtick=1)
 
 
@@ -137,9 +145,10 @@ def ranking_curves(table: pd.DataFrame, num_frames: int, other: int, label: str)
     colours = iter(ANSWERS)
     for name in sorted(shown, key=lambda name: name != label):
         rows, right = table[table.predicted == name], name == label
+        known = rows.set_index("num_frames").probability.reindex(table.num_frames.unique())  # no line across a gap
         figure.add_scatter(
-            x=rows.num_frames,
-            y=rows.probability,
+            x=known.index,
+            y=known,
             name=f"{name} (right)" if right else name,
             mode="lines+markers",
             line={"color": RIGHT if right else next(colours), "width": 4 if right else 2},
