@@ -19,7 +19,8 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 test: lint browser  ## lint, types, every test, the notebooks and the browser: 20 minutes at most on two cores
-	$(BIN)/pytest -m "not campaign"
+	$(BIN)/pytest -m "not campaign and not browser" -n 2 --dist loadfile
+	$(BIN)/pytest -m "browser and not campaign"
 
 campaign: browser  ## the long proofs
 	$(BIN)/pytest -m campaign
