@@ -13,6 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted([*ROOT.glob("ffn/**/*.py"), *ROOT.glob("workbench/**/*.py"), *ROOT.glob("app.py")])
+COMMAND_LINE = ("ffn.cli", "ffn.commands")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -29,10 +30,11 @@ def run_time(node: ast.AST) -> Iterator[ast.AST]:
             yield from run_time(child)
 
 
-def imports(path: Path) -> set[str]:
-    """Dotted names that a file imports, wherever in it."""
+def imports(path: Path, *, at_once: bool = False) -> set[str]:
+    """Dotted names that a file imports, wherever in it; `at_once`, when it is itself imported."""
     found = set()
-    for node in run_time(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if at_once else run_time(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -57,19 +59,26 @@ def calls(path: Path) -> set[str]:
 
 
 def test_the_walk_sees_what_it_should(tmp_path):
-    assert {"ffn", "ffn.model", "ffn.cli"} <= {room(path) for path in FILES}
+    assert {"ffn", "ffn.model", "ffn.cli", "ffn.commands.report"} <= {room(path) for path in FILES}
     lines = ["import pandas as pd", "if TYPE_CHECKING:", " import plotly", "def f():", " from torch import nn"]
     (tmp_path / "room.py").write_text("\n".join([*lines, " x.backward(print)"]))
     assert imports(tmp_path / "room.py") == {"pandas", "torch", "torch.nn"}
+    assert imports(tmp_path / "room.py", at_once=True) == {"pandas"}
     assert calls(tmp_path / "room.py") == {"backward"}
     assert imports_any(tmp_path / "room.py", "torch", "pan") == {"torch", "torch.nn"}
 
 
 @pytest.mark.parametrize("path", in_rooms("ffn"), ids=room)
 def test_the_library_knows_no_workbench(path):
-    allowed = {"workbench.report"} if room(path) == "ffn.cli" else set()
+    allowed = {"workbench.report"} if room(path) == "ffn.commands.report" else set()
     found = imports_any(path, "pandas", "plotly", "streamlit", "workbench")
     assert not {name for name in found if not any(name.startswith(way) for way in allowed)}
+
+
+@pytest.mark.parametrize("path", in_rooms(*COMMAND_LINE), ids=room)
+def test_the_command_line_imports_nothing_slow_before_a_command_runs(path):
+    at_once = {name for name in imports(path, at_once=True) if not f"{name}.".startswith("ffn.commands.")}
+    assert {name.partition(".")[0] for name in at_once} <= sys.stdlib_module_names | {"tqdm"}
 
 
 def test_only_the_page_knows_streamlit():
@@ -109,8 +118,8 @@ def test_only_one_room_opens_videos():
 @pytest.mark.parametrize(
     ("function", "rooms"),
     [
-        ("print", {"ffn.cli"}),
-        ("add_argument", {"ffn.cli"}),
+        ("print", set(map(room, in_rooms(*COMMAND_LINE)))),
+        ("add_argument", set(map(room, in_rooms("ffn.commands")))),
         ("backward", {"ffn.losses", "ffn.training"}),  # which says what backward is under a scaler and processes
     ],
 )

@@ -1,0 +1,9 @@
+"""The commands of `ffn`, one a file: `add` declares the options and says which function runs.
+
+Parsing asks for argparse alone; a command imports what it works with when it runs, so that no help waits for torch.
+"""
+
+import argparse
+from typing import TypeAlias
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
