@@ -17,6 +17,7 @@ from ffn.order import InOrder
 from ffn.progress import Progress
 from ffn.statistics import stage_of
 from ffn.surgery import blocks, swapped
+from ffn.synthesis import Filled
 
 POOLED = "pooled"  # the name of what goes into the classifier
 
@@ -217,9 +218,10 @@ def _plain(model: FrameFlexible) -> nn.Module:
     return model.at(model.frames[-1], model.frames[-1])
 
 
-def _taps(network: nn.Module) -> dict[str, nn.Module]:
+def _taps(network: Any) -> dict[str, nn.Module]:
     """The layers of an ordinary network whose features can be had, by name: its blocks and its classifier."""
-    backbone = getattr(network, "backbone", network)
+    plain = network.net if isinstance(network, Filled) else network
+    backbone = getattr(plain, "backbone", plain)
     return {**blocks(backbone), POOLED: _classifier(backbone)}
 
 

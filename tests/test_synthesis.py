@@ -19,6 +19,10 @@ COUNTS = [(1, 4), (2, 4), (3, 4), (5, 8), (6, 8), (12, 16)]
 by_every_policy = pytest.mark.parametrize("policy", FILLINGS)
 
 
+def clips_of(folder):
+    return ffn.Clips(folder, frames=(6,), preprocessing=ffn.Preprocessing(resize=36, crop=32))
+
+
 @pytest.mark.parametrize(("given", "num_frames"), COUNTS)
 def test_blending_is_torch_s_linear_interpolation_in_time(given, num_frames):
     clips = random_clips(given)
@@ -112,9 +116,19 @@ def test_an_extracted_branch_fills_nothing(tmp_path):
     assert "filled" not in single.config
 
 
+@by_every_policy
+def test_features_are_those_of_the_filled_clip(folder, policy):
+    model, clips = small(FRAMES, num_classes=2), clips_of(folder)
+    filled = fill(model, 6, policy)
+    found = ffn.extract_features(filled, clips)
+    (batch,) = clips.loader(4)
+    logits = model.network.backbone.fc(torch.from_numpy(found.at(6, "pooled")))
+    torch.testing.assert_close(logits, filled(batch.stream(6)), atol=1e-5, rtol=1e-4)
+    assert found.layers == ffn.extract_features(model, clips).layers
+
+
 def test_norms_keep_their_names(folder):
-    clips = ffn.Clips(folder, frames=(6,), preprocessing=ffn.Preprocessing(resize=36, crop=32))
-    model = small(FRAMES, num_classes=2)
+    clips, model = clips_of(folder), small(FRAMES, num_classes=2)
     filled, plain = (evaluate(m, clips)[0].divergences for m in (fill(model, 6, "synthesise"), model))
     assert filled.keys() == plain.keys()
     assert filled != plain
