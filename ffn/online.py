@@ -80,14 +80,16 @@ def causal(model: FrameFlexible) -> FrameFlexible:
     """A view of `model` whose temporal shift only looks back, so that the logits of a frame depend on no later one.
 
     Of C channels that are shifted, [C // 8, 2 * C // 8) show the frame before, zeros at the first frame. Channels
-    [0, C // 8), which would show the next frame, stay as they are. Parameters are shared, `model` is left alone, and
-    a file that is written of the view holds `model`.
+    [0, C // 8), which would show the next frame, stay as they are. Clips are not filled up (`ffn.branches.fill`), since
+    what is filled in shows later frames. Parameters are shared, `model` is left alone, and a file that is written of
+    the view holds `model` without its fillings.
 
     Raises:
         ValueError: when frames meet in `model` elsewhere than in the temporal shift and in the mean of the logits.
     """
     _check(model)
-    view = FrameFlexible(swapped(model.network, _looking_back), model.frames, config=model.config)
+    config = {key: value for key, value in model.config.items() if key != "filled"}
+    view = FrameFlexible(swapped(model.network, _looking_back), model.frames, config=config)
     view.card, view.training = model.card, model.training
     return view
 
@@ -118,7 +120,7 @@ def _looking_back(module: nn.Module) -> nn.Module | None:
 
 
 def _check(model: FrameFlexible) -> None:
-    plain = model.at(model.frames[-1], 1)
+    plain = model.at(model.frames[-1], model.frames[-1])
     if not isinstance(plain, FrameAverage) or any(isinstance(module, Clipwise) for module in model.modules()):
         raise ValueError(
             f"the frames of {model.config['architecture']} meet in layers that look ahead, so it cannot be causal; "

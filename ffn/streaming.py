@@ -76,7 +76,7 @@ class Stream:
         """
         if self.model.training:
             raise ValueError("the model is in training mode; call model.eval() first")
-        image = self._image(torch.as_tensor(frame))
+        image = self._image(frame if isinstance(frame, Tensor) else torch.from_numpy(np.array(frame)))
         if self._size not in (None, tuple(image.shape)):
             raise ValueError(f"the frames before were {self._size}, this one is {tuple(image.shape)}")
         self._size = tuple(image.shape)

@@ -6,6 +6,7 @@ import torch
 from conftest import counting_frames, error, random_clips, redraw, small
 
 import ffn
+from ffn.branches import fill
 from ffn.data import clips_for
 from ffn.online import OneByOne, causal
 from ffn.surgery import calls
@@ -154,6 +155,12 @@ def test_the_causal_view_leaves_the_model_and_other_clips_alone():
     assert error(view(clips[1:]), after[1:]) < 1e-5
 
 
+@torch.inference_mode()
+def test_a_network_that_fills_clips_up_can_be_causal():
+    model, clips = model_of(), random_clips(1)
+    assert torch.equal(causal(fill(model, 1, "synthesise"))(clips), causal(model)(clips))
+
+
 def test_a_causal_frame_costs_one_frame():
     model = model_of()
     stream = pushed(model, random_clips(3, batch=1)[0], causal=True)
@@ -188,6 +195,15 @@ def test_networks_that_look_ahead_cannot_be_causal_but_can_stream(architecture):
 def test_options_that_cannot_be_are_refused(options, reason):
     with pytest.raises(ValueError, match=reason):
         ffn.Stream(model_of(), **options)
+
+
+def test_views_of_frames_that_nobody_may_write_to_are_taken():
+    (frame,) = np.random.default_rng(0).integers(0, 255, (1, 48, 48, 3), dtype=np.uint8)
+    frame.flags.writeable = False
+    backwards, copied = (
+        pushed(model_of(), [image]).predict() for image in (frame[:, :, ::-1], frame[:, :, ::-1].copy())
+    )
+    assert torch.equal(backwards, copied)
 
 
 def test_frames_that_cannot_be_are_refused():
