@@ -96,14 +96,16 @@ def evaluate(
     several processes each takes a part, which is what its `progress` counts, and all return the whole.
 
     Counts without a branch are answered by a `policy`, of `ffn.any_frame`; to recalibrate takes clips for
-    `calibration`, at the same counts.
+    `calibration`, at the same counts, whose videos `progress` counts first.
 
     Raises:
         ValueError: when the model is in training mode, or by `ffn.any_frame`.
     """
     if model.training:
         raise ValueError("the model is in training mode; call model.eval() first")
-    model = any_frame(model, clips.frames, policy, calibration, batch_size=batch_size, workers=workers)
+    model = any_frame(
+        model, clips.frames, policy, calibration, batch_size=batch_size, workers=workers, progress=progress
+    )
     device = next(model.parameters()).device
     processes = Processes(engine)
     runs = [_Run(model, t) for t in clips.frames]

@@ -50,6 +50,12 @@ def test_evaluate_takes_a_policy(folder, policy):
     assert model.frames == FRAMES
 
 
+def test_a_recalibration_in_an_evaluation_is_counted_too(folder):
+    model, clips, calls = small(FRAMES, num_classes=2), clips_of(folder, (6,)), []
+    evaluate(model, clips, policy="recalibrate", calibration=clips, progress=lambda *call: calls.append(call))
+    assert calls == [(4, 4)] * 2
+
+
 def test_counts_with_a_branch_keep_it(folder):
     model = interpolate(small(FRAMES), 6)
     for policy in POLICIES:
