@@ -28,8 +28,9 @@ def transplant(
 ) -> FrameFlexible:
     """A view of `target` in which norms of `branch` have what those of `source` have in `source_branch`.
 
-    Everything else stays as in `target`: weights, gains, the classifier, other branches. The view shares its tensors
-    with both networks, and neither changes; `copy.deepcopy` makes it independent. `source` may be `target`.
+    Everything else stays as in `target`: weights, gains, the classifier, other branches unless they share their norms
+    with `branch`. The view shares its tensors with both networks, and neither changes; `copy.deepcopy` makes it
+    independent. `source` may be `target`.
 
     Args:
         layers: names of norms (`ffn.statistics.norm_layers`), or of what holds some, such as the stage `layer4`; all
