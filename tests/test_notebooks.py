@@ -2,11 +2,13 @@
 
 import ast
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SMALLER = {  # every number of a notebook's parameters cell, for the tests
@@ -18,6 +20,16 @@ SMALLER = {  # every number of a notebook's parameters cell, for the tests
     "6-two-d-three-d-transformer": {"CLIPS_PER_CLASS": 1, "LONGEST": 8},
     "7-your-own-backbone": {"CLIPS_PER_CLASS": 2, "EPOCHS": 1},
     "8-what-it-costs": {"PASSES": 5, "SIDE": 64, "BATCH": 2},
+}
+WRONG = {  # an answer to the exercise, in Python
+    "1-the-deviation": "16",
+    "2-the-normalisation-shift": "tsm_4",
+    "3-one-network": "weight",
+    "4-temporal-distillation": "q - p",
+    "5-any-frame": "0.5",
+    "6-two-d-three-d-transformer": "0",
+    "7-your-own-backbone": "answer[1:]",
+    "8-what-it-costs": '("TSM trained at 16 frames", 16)',
 }
 SECONDS = 90
 
@@ -45,6 +57,16 @@ def shrink(notebook: nbformat.NotebookNode, smaller: dict[str, int]) -> None:
     assert before.keys() == smaller.keys()
     assert all(smaller[name] < value for name, value in before.items())
     cell.source = "\n".join(f"{name} = {value}" for name, value in {**smaller, "SHRUNK": True}.items())
+
+
+def answer_wrongly(notebook: nbformat.NotebookNode, wrong: str) -> None:
+    """Checks the exercise once more at the end, with a wrong answer in the place of the reader's."""
+    (start,) = [i for i, cell in enumerate(notebook.cells) if "## Exercise" in cell.source]
+    exercise = [cell.source for cell in notebook.cells[start:] if cell.cell_type == "code"]
+    (place,) = [source for source in exercise if source.endswith("mine = None")]
+    check = next(source for source in exercise if "assert" in source)
+    metadata = {"tags": ["raises-exception"]}
+    notebook.cells.append(new_code_cell(f"{place.replace('None', wrong)}\n{check}", metadata=metadata))
 
 
 def shows_a_figure(cell: nbformat.NotebookNode) -> bool:
@@ -81,6 +103,7 @@ def test_mostly_prose(path):
     assert prose[0].startswith("# ")
     assert "?**" in prose[0], "a notebook opens with its question"
     assert "**Time:**" in prose[0]
+    assert any(re.search(r"\bpredict\b", text, re.IGNORECASE) for text in prose)
     assert any("## Exercise" in text for text in prose)
     assert len(" ".join(prose).split()) >= 300
     assert "\n".join(code).count("def ") <= 3
@@ -100,7 +123,11 @@ def test_runs(path, cache, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = read(path)
     shrink(notebook, SMALLER[path.stem])
+    answer_wrongly(notebook, WRONG[path.stem])
     NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(FOLDER)}}).execute()
-    figures = sum(map(shows_a_figure, notebook.cells))
-    in_words = sum("*The figure: " in text for text in sources(notebook, "markdown"))
-    assert figures == in_words > 0, "every figure is described in the prose that follows it"
+    described = [after.source for cell, after in pairwise(notebook.cells) if shows_a_figure(cell)]
+    descriptions = [text for text in sources(notebook, "markdown") if "*The figure: " in text]
+    assert described == descriptions != [], "every figure is described in the prose that follows it"
+    assert all(text.startswith("*The figure: ") for text in descriptions)
+    refused = [output.ename for output in notebook.cells[-1].outputs if output.output_type == "error"]
+    assert refused == ["AssertionError"], "the exercise takes a wrong answer"
