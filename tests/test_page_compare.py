@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_app import TITLES, bundled, chosen, page_of  # noqa: F401
+from test_app import TITLES, bundled, chosen, finished, page_of  # noqa: F401
 from test_decision_tables import decided
 
 import ffn
@@ -25,6 +25,7 @@ def test_recorded_networks_are_compared_at_once(folder):
         clips = clips_for(chosen(title).card, folder, (1, 2, 4, 6))
         found[title] = ffn.Decisions.from_results(ffn.evaluate(session.model(chosen(title)), clips))
     table = analysis.differences(found, TITLES[0])
+    finished(app, pricing.differences(found, TITLES[0]))
     assert bold(app) == [analysis.difference_in_words(table, TITLES[1], 2)]
     own, theirs = (found[title].correct[1] for title in TITLES)
     expected = gain(own, theirs)
@@ -35,11 +36,12 @@ def test_recorded_networks_are_compared_at_once(folder):
 def test_a_network_of_one_s_own_is_compared_on_other_data(tmp_path, folder, checkpoint):
     path = checkpoint("own.safetensors", title="A TSM")
     app = page_of("compare", data="a folder or manifest", data_path=folder, against_path=path, frames=1)
-    own = session.open_path(path)
-    for network in [*map(chosen, TITLES), own]:
+    networks = {title: chosen(title) for title in TITLES} | {"A TSM (own.safetensors)": session.open_path(path)}
+    for network in networks.values():
         session.sweep(network, folder).task.wait(60)
     app.run()
-    assert not app.exception
+    found = {title: session.sweep(network, folder).tables().decisions for title, network in networks.items()}
+    finished(app, pricing.differences(found, TITLES[0]))
     assert [text.split(" gets ")[0] for text in bold(app)] == [TITLES[1], "A TSM (own.safetensors)"]
 
 

@@ -89,3 +89,21 @@ def test_two_networks_are_compared_layer_by_layer():
 def test_without_videos_the_page_says_what_can_be_done():
     app = page_of("normalisation", data="a folder or manifest")
     assert [text.value for text in app.caption].count("This can start once there are videos.") == 2
+
+
+def test_what_was_opened_before_can_be_compared_with(checkpoint):
+    path = checkpoint("own.safetensors", title=TITLES[0])
+    app = page_of("normalisation", checkpoint="a local file", checkpoint_path=path)
+    app.selectbox(key="checkpoint").set_value(TITLES[0]).run()
+    own = session.open_path(path)
+    beside = f"{TITLES[0]} ({own.digest[:6]})"
+    assert app.selectbox(key="beside").options == ["no other network", TITLES[1], beside]
+    app.selectbox(key="beside").set_value(beside).run()
+    assert not app.exception
+    assert any(text.value == f"#### From here to {beside}" for text in app.markdown)
+
+
+@pytest.mark.parametrize(("frames", "said"), [(4, 0), (3, 2)])
+def test_a_policy_that_does_not_count_is_told(frames, said):
+    app = page_of("normalisation", frames=frames, policy="interpolate", checkpoint=TITLES[1])
+    assert sum("answers, not interpolate" in text.value for text in app.caption) == said

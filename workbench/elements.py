@@ -15,6 +15,7 @@ from workbench import plots, session
 from workbench.background import SLIDER, Job, Sweep, Task
 from workbench.session import Checkpoint, Known, Selection
 from workbench.views import Origin, View
+from workbench.words import counted
 
 STATELESS = "No norm of this network keeps statistics, so there is nothing to compare."
 
@@ -269,6 +270,5 @@ def stopped(sweep: Sweep, title: str = "") -> None:
 def unreadable(now: Known) -> None:
     if lines := now.tables.unreadable:
         more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
-        count = "1 video" if len(lines) == 1 else f"{len(lines)} videos"
-        verb = "is" if len(lines) == 1 else "are"
+        count, verb = counted(len(lines), "video"), "is" if len(lines) == 1 else "are"
         st.warning(f"{count} could not be read and {verb} left out: {'; '.join(lines[:5])}{more}.")

@@ -9,6 +9,7 @@ from ffn.files import read_csv
 from ffn.normalisation_gap import GAPS
 from workbench import analysis, views
 from workbench.views import View
+from workbench.words import in_frames
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def ablations(table: pd.DataFrame | None = None) -> str:
     )
 
 
-SEPARATE = {f"trained at {t} frames": f"tsm-{t}" for t in (4, 8, 16)}
+SEPARATE = {f"trained at {in_frames(t)}": f"tsm-{t}" for t in (4, 8, 16)}
 LONGEST = "trained at 16 frames"
 STEPS: Sequence[Step] = (
     Step(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ffn.decisions import Decisions
+from ffn.fingerprints import fingerprint
 from ffn.model import FrameFlexible
 from ffn.policies import any_frame
 from ffn.progress import Report
@@ -48,6 +50,15 @@ def adaptive(chosen: Selection, source: Path) -> Job:
 
     data = session.data_digest(chosen.checkpoint, source)
     return session.job("adaptive", chosen.checkpoint.digest, data, work=work)
+
+
+def differences(found: Mapping[str, Decisions], reference: str) -> Job:
+    """The `analysis.differences` of the answers of networks by title."""
+
+    def work(stage: Report) -> pd.DataFrame:
+        return analysis.differences(found, reference)
+
+    return session.glance("differences", fingerprint(found, reference), work=work)
 
 
 def storage(networks: Mapping[str, Checkpoint]) -> Job:

@@ -19,6 +19,7 @@ from ffn.data import clips_for
 from ffn.progress import Report
 from workbench import analysis, plots, views
 from workbench.views import Origin, View
+from workbench.words import in_frames
 
 ROWS = 200  # of a table that are shown; its file has all
 STYLE = """
@@ -56,7 +57,7 @@ def of_checkpoint(path: Path, data: Path | None, frames: Sequence[int], num_fram
     clips = clips_for(model.card, videos, sorted({*frames, num_frames}))
     accuracy, divergence = analysis.sweep(model, clips, progress=partial(report, "computing"))
     shown = list(_views(origin, model, accuracy, divergence, num_frames))
-    return html(shown, f"{origin.title} at {num_frames} frames")
+    return html(shown, f"{origin.title} at {in_frames(num_frames)}")
 
 
 def _views(origin: Origin, model: Any, accuracy: Any, divergence: Any, num_frames: int) -> Iterator[View]:

@@ -7,7 +7,7 @@ import atexit
 import gc
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from workbench.records import EMPTY, Tables, results_folder
 from workbench.training import Trainings
 from workbench.views import View
 
-SELECTION, REPORT, OWN = "_selection", "_report", "_own"  # where the session state keeps them
+SELECTION, REPORT, OWN, OPENED = "_selection", "_report", "_own", "_opened"  # where the session state keeps them
 LOCAL = "a local file"  # the sidebar's choice of a checkpoint by its path
 
 
@@ -85,6 +85,8 @@ def sentence(error: Exception | str) -> str:
 def select(selection: Selection | None) -> None:
     """Remembers the viewer's choice for the pages; None when there is none that works."""
     st.session_state[SELECTION] = selection
+    if selection:
+        opened()[selection.checkpoint.digest] = selection.checkpoint
 
 
 def selection() -> Selection | None:
@@ -109,10 +111,21 @@ def bundled() -> dict[str, Path]:
     return {_title(str(path), *_stamp(path)): path for path in paths}
 
 
-def other_bundled(checkpoint: Checkpoint) -> dict[str, Checkpoint]:
-    """The other bundled checkpoints by title."""
-    every = (open_path(path) for path in bundled().values())
-    return {other.title: other for other in every if other.digest != checkpoint.digest}
+def opened() -> dict[str, Checkpoint]:
+    """The checkpoints that this viewer has chosen so far, by the hash of their bytes."""
+    found: dict[str, Checkpoint] = st.session_state.setdefault(OPENED, {})
+    return found
+
+
+def others(checkpoint: Checkpoint) -> dict[str, Checkpoint]:
+    """The other checkpoints by title: the bundled ones, and those that this viewer has opened."""
+    found: dict[str, Checkpoint] = {}
+    for other in (*map(open_path, bundled().values()), *opened().values()):
+        if other.digest not in {checkpoint.digest, *(known.digest for known in found.values())}:
+            taken = other.title in {checkpoint.title, *found}
+            title = f"{other.title} ({other.digest[:6]})" if taken else other.title
+            found[title] = replace(other, title=title)
+    return found
 
 
 def alike(checkpoint: Checkpoint) -> dict[str, Checkpoint]:
@@ -120,7 +133,7 @@ def alike(checkpoint: Checkpoint) -> dict[str, Checkpoint]:
     same = ("architecture", "timm_kwargs", "classes")
     return {
         title: other
-        for title, other in other_bundled(checkpoint).items()
+        for title, other in others(checkpoint).items()
         if all(other.card.get(key) == checkpoint.card.get(key) for key in same)
     }
 

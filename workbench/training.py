@@ -15,6 +15,7 @@ from ffn.progress import Report
 from ffn.run_folder import CONFIG, RunError, read_config
 from ffn.runs import run
 from workbench.background import Job
+from workbench.words import in_frames
 
 TESTED = (1, 2, 4, 8, 16, 32)  # validated after every epoch, so that the deviation is seen to appear
 VALIDATION = 20  # videos of each class
@@ -117,8 +118,9 @@ class Run:
 
     @property
     def title(self) -> str:
-        counts = ", ".join(map(str, self.experiment.shown))
-        return f"{METHODS.get(self.experiment.method, self.experiment.method)}: {counts} frames"
+        *first, last = self.experiment.shown
+        counts = ", ".join([*map(str, first), in_frames(last)])
+        return f"{METHODS.get(self.experiment.method, self.experiment.method)}: {counts}"
 
 
 class Trainings:

@@ -6,8 +6,8 @@ import pandas as pd
 
 from ffn.decisions import Decisions, right_of_both
 from ffn.pairing import gain, holm
-from workbench.analysis.sentences import count_of_frames
 from workbench.analysis.videos import paired
+from workbench.words import in_frames
 
 LEVEL = 0.05  # of the corrected p-value, below which a difference is called one
 
@@ -53,13 +53,13 @@ def difference_in_words(table: pd.DataFrame, network: str, num_frames: int) -> s
     """How a network differs from the reference at a frame count, in a sentence; `table` is that of `differences`."""
     rows = table[(table.network == network) & (table.num_frames == num_frames)]
     if rows.empty:
-        return f"{network} has not answered at {num_frames} frames yet."
+        return f"{network} has not answered at {in_frames(num_frames)} yet."
     row = rows.iloc[0]
     how = "more" if row.difference >= 0 else "fewer"
     sure = "a difference" if row.holm < LEVEL else "which may be chance"
     chance = "p < 0.001" if row.holm < 0.001 else f"p = {row.holm:.2g}"
     return (
         f"{network} gets {abs(row.difference):.1f} points {how} of the same {row.clips} videos right than "
-        f"{row.reference} at {count_of_frames(num_frames)} ({row.low:+.1f} to {row.high:+.1f}), "
+        f"{row.reference} at {in_frames(num_frames)} ({row.low:+.1f} to {row.high:+.1f}), "
         f"{sure}: {row.only_network} only it, {row.only_reference} only the other ({chance})."
     )

@@ -18,7 +18,7 @@ from ffn.model import FrameFlexible
 from ffn.progress import Progress
 from ffn.sampling import segment_indices, stream_indices
 from ffn.streaming import Stream
-from workbench.analysis.sentences import count_of_frames
+from workbench.words import counted, in_frames
 
 CLASSES = 5  # of the likeliest that are listed; more where more are ever answered
 ARRIVALS = 64  # frames of a longer video that are streamed, evenly spread
@@ -50,7 +50,7 @@ def verdict(table: pd.DataFrame, num_frames: int, label: str = "") -> str:
     said = table[table.answer].set_index("num_frames")
     now, last = said.loc[num_frames], said["class"].iloc[-1]
     right = "" if not label else ", which is right" if now["class"] == label else f", but it shows {label}"
-    text = f"At {count_of_frames(num_frames)} this network sees {now['class']} ({now.probability:.0f} %){right}. "
+    text = f"At {in_frames(num_frames)} this network sees {now['class']} ({now.probability:.0f} %){right}. "
     other = said.index[said["class"] != last]
     if other.empty:
         return f"{text}So it does at every count from {said.index[0]} to {said.index[-1]}."
@@ -117,8 +117,8 @@ def deviation(table: pd.DataFrame, trained: Sequence[int]) -> str:
     worst = rows.validation.idxmin()
     return (
         f"After epoch {rows.epoch.iloc[0]} the network is right on {best.max():.0f} % of the validation videos at "
-        f"{best.idxmax()} frames, and on {rows.validation[worst]:.0f} % at {worst}: "
-        f"a deviation of {best.max() - rows.validation[worst]:.0f} points."
+        f"{in_frames(best.idxmax())}, and on {rows.validation[worst]:.0f} % at {worst}: "
+        f"a deviation of {counted(best.max() - rows.validation[worst], 'point')}."
     )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ffn.layers import nearest
 from workbench.analysis.norms import DIVERGENCES
+from workbench.words import counted, in_frames
 
 
 def recovery(table: pd.DataFrame, num_frames: int) -> str:
@@ -17,7 +18,7 @@ def recovery(table: pd.DataFrame, num_frames: int) -> str:
     change = after.top1 - before.top1
     verb = "gives back" if change >= 0 else "takes"
     return (
-        f"At {count_of_frames(num_frames)} recomputing the statistics {verb} {abs(change):.1f} points: "
+        f"At {in_frames(num_frames)} recomputing the statistics {verb} {abs(change):.1f} points: "
         f"{before.top1:.1f} % as trained, {after.top1:.1f} % recalibrated ({after.low:.1f} to {after.high:.1f})."
     )
 
@@ -26,7 +27,7 @@ def transplanted(table: pd.DataFrame) -> str:
     """What norms from elsewhere give, in a sentence; `table` is that of `gains`, as trained first."""
     before, after = table.iloc[0], table.iloc[1]
     return (
-        f"At {count_of_frames(int(after.num_frames))} these norms change the accuracy by {after.gained:+.1f} points "
+        f"At {in_frames(int(after.num_frames))} these norms change the accuracy by {after.gained:+.1f} points "
         f"({after.gained_low:+.1f} to {after.gained_high:+.1f}): {before.top1:.1f} % as trained, "
         f"{after.top1:.1f} % with them."
     )
@@ -36,7 +37,7 @@ def explained(table: pd.DataFrame, way: str = "recalibrated") -> str:
     """How much of the gap at a frame count a way to answer it closes, in a sentence; `table` of `gap` at that count."""
     rows = table.set_index("way")
     row, gap = rows.loc[way], rows.loc["separate"]
-    against = f"a network trained at {count_of_frames(int(table.num_frames.iloc[0]))} alone"
+    against = f"a network trained at {in_frames(int(table.num_frames.iloc[0]))} alone"
     if gap.gained <= 0:
         return f"Against {against} there is no gap ({-gap.gained:.1f} points ahead), so there is nothing to explain."
     share = (
@@ -65,11 +66,11 @@ def diagnosis(
     """
     top1 = _at(accuracies, num_frames)
     if top1 is None:
-        return f"At {count_of_frames(num_frames)} the accuracy is not known yet."
+        return f"At {in_frames(num_frames)} the accuracy is not known yet."
     trained = {t: found for t in frames if (found := _at(accuracies, t)) is not None}
     reached = {name: found for name, table in others.items() if (found := _at(table, num_frames)) is not None}
     change = f"{_change(num_frames, top1, trained)}{_worst(divergences, num_frames)}"
-    wrong = f"At {count_of_frames(num_frames)} this network {change}."
+    wrong = f"At {in_frames(num_frames)} this network {change}."
     return f"{wrong} {_help(tuple(frames), num_frames, top1, reached, policy)}"
 
 
@@ -83,7 +84,7 @@ def _change(num_frames: int, top1: float, trained: Mapping[int, float]) -> str:
     if points == 0:
         return f"does as well as at its best trained count ({best})"
     verb = "loses" if points > 0 else "gains"
-    return f"{verb} {abs(points)} point{'s' if abs(points) != 1 else ''} against its best trained count ({best})"
+    return f"{verb} {counted(abs(points), 'point')} against its best trained count ({best})"
 
 
 def _worst(divergences: pd.DataFrame, num_frames: int) -> str:
@@ -109,11 +110,6 @@ def _help(frames: tuple[int, ...], num_frames: int, top1: float, reached: Mappin
         return "No other network here does better at this count."
     advice = "A network trained at this frame count, or one FFN with a private branch, helps"
     return f"{advice}: {better}." if better else f"{advice}."
-
-
-def count_of_frames(count: int) -> str:
-    """The words "1 frame", "4 frames"."""
-    return f"{count} frame{'s' if count != 1 else ''}"
 
 
 def _at(accuracies: pd.DataFrame, num_frames: int) -> float | None:
@@ -142,11 +138,11 @@ def turned(table: pd.DataFrame, before: int, after: int) -> str:
     """In words, what becomes of the answers from one frame count to another; `table` of `between`."""
     if before == after:
         right = 100 * (table.flip == "right at both").mean()
-        return f"At {count_of_frames(after)} {right:.0f} % of {len(table)} answers are right."
+        return f"At {in_frames(after)} {right:.0f} % of {len(table)} answers are right."
     lost, gained = ((table.flip == kind).sum() for kind in ("right to wrong", "wrong to right"))
     other = (table.predicted_before != table.predicted_after).sum()
     return (
-        f"From {before} to {count_of_frames(after)} {other} of {len(table)} videos get another answer: "
+        f"From {before} to {in_frames(after)} {other} of {len(table)} videos get another answer: "
         f"{lost} turn from right to wrong, {gained} from wrong to right."
     )
 
@@ -155,7 +151,7 @@ def confused(table: pd.DataFrame, num_frames: int) -> str:
     """In words, what is taken for what at a frame count; `table` of `confusion`."""
     off = table[table["class"] != table.predicted]
     right, clips = table.clips.sum() - off.clips.sum(), table.clips.sum()
-    opening = f"At {count_of_frames(num_frames)} {right} of {clips} videos are answered rightly"
+    opening = f"At {in_frames(num_frames)} {right} of {clips} videos are answered rightly"
     if not off.clips.sum():
         return f"{opening}."
     worst = off.iloc[int(off.clips.argmax())]

@@ -11,8 +11,8 @@ from ffn.costs import Size, cost, input_size, latency, stored
 from ffn.layers import nearest
 from ffn.model import FrameFlexible, extract
 from ffn.progress import Progress
-from workbench.analysis.sentences import count_of_frames
 from workbench.remembered import remembered
+from workbench.words import in_frames
 
 UNITS = {"gmacs": "GMACs", "memory": "MB", "p50": "ms"}
 
@@ -112,7 +112,7 @@ def affordable(found: pd.DataFrame, measure: str, budget: float) -> str:
     if found.empty:
         return f"{limit}: every network costs more, even at its fewest frames. Raise the budget."
     best, *nearly = (
-        f"{row.network} at {count_of_frames(int(str(row.num_frames)))}, {row.top1:.1f} % "
+        f"{row.network} at {in_frames(row.num_frames)}, {row.top1:.1f} % "
         f"({row.low:.1f} to {row.high:.1f}) for {getattr(row, measure):.3g} {UNITS[measure]}"
         for row in found.itertuples()
     )
@@ -141,9 +141,9 @@ def _parts(name: str, model: FrameFlexible) -> Iterator[dict[str, Any]]:
     params, size = (sum(getattr(part, name) for part in private.values()) for name in ("params", "bytes"))
     yield row("one network", "shared", 0, Size(whole.params - params, whole.bytes - size))
     for t in model.frames:
-        yield row("one network", f"for {t} frames alone", t, private[t])
+        yield row("one network", f"for {in_frames(t)} alone", t, private[t])
     for t in model.frames:
-        yield row("one per frame count", f"network for {t} frames", t, stored(extract(model, t)))
+        yield row("one per frame count", f"network for {in_frames(t)}", t, stored(extract(model, t)))
 
 
 def stored_in_words(table: pd.DataFrame, network: str) -> str:

@@ -8,6 +8,7 @@ from ffn.decisions import Decisions
 from workbench import analysis, session, views
 from workbench.elements import clicks, compared, origin_of, page, show
 from workbench.session import Known, Selection
+from workbench.words import counted, in_frames
 
 SIDEBAR = ("frames", "checkpoint", "checkpoint_path", "data", "data_path", "policy")  # its keys, which links keep
 TRUE, ANSWERED = "true_class", "taken_for"  # the keys of the cell that is looked at
@@ -16,11 +17,11 @@ TRUE, ANSWERED = "true_class", "taken_for"  # the keys of the cell that is looke
 def confusions(chosen: Selection, found: Decisions, reference: int, classes: Sequence[str]) -> None:
     """What is answered to which class, and how that differs from another count."""
     origin, num_frames = origin_of(chosen), chosen.num_frames
-    st.markdown(f"#### Answers at {num_frames} frames")
+    st.markdown(f"#### Answers at {in_frames(num_frames)}")
     st.caption("One row per class; what is off the diagonal is wrong. Click a cell for its videos, or choose it below.")
     show(views.confusion(origin, found, num_frames, classes), clicked=lambda: open_cell("confusion"))
     cell(chosen, found, reference, classes)
-    st.markdown(f"#### What changes from {reference} to {num_frames} frames")
+    st.markdown(f"#### What changes from {reference} to {in_frames(num_frames)}")
     if num_frames == reference:
         st.info("Both are the same number of frames: choose another one above, or in the sidebar.")
         return
@@ -45,7 +46,7 @@ def cell(chosen: Selection, found: Decisions, reference: int, classes: Sequence[
         kept = {name: st.query_params.get_all(name) for name in SIDEBAR if name in st.query_params}
         st.page_link(
             "workbench/pages/videos.py",
-            label="1 video" if count == 1 else f"{count} videos",
+            label=counted(count, "video"),
             icon=":material/video_library:",
             disabled=not count,
             query_params={**kept, "against": str(reference), "class": label, "answer": answer},
@@ -54,8 +55,8 @@ def cell(chosen: Selection, found: Decisions, reference: int, classes: Sequence[
 
 def deviations(chosen: Selection, found: Decisions, reference: int, classes: Sequence[str]) -> None:
     """What single classes lose."""
-    st.markdown(f"#### Which classes suffer at {chosen.num_frames} frames")
-    st.caption(f"Points of accuracy against {reference} frames.")
+    st.markdown(f"#### Which classes suffer at {in_frames(chosen.num_frames)}")
+    st.caption(f"Points of accuracy against {in_frames(reference)}.")
     show(views.class_deviation(origin_of(chosen), found, reference, chosen.num_frames, classes))
 
 
@@ -63,7 +64,7 @@ def confidence(chosen: Selection, found: Decisions) -> None:
     """Whether the network knows when it is wrong."""
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown(f"#### Can its confidence be trusted at {chosen.num_frames} frames?")
+        st.markdown(f"#### Can its confidence be trusted at {in_frames(chosen.num_frames)}?")
         st.caption("Of the answers with so much confidence, how many are right. On the dashed line it can.")
         show(views.reliability(origin_of(chosen), found, chosen.num_frames))
     with right:

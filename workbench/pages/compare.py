@@ -16,14 +16,14 @@ from workbench.views import Origin
 def choose(chosen: Selection) -> dict[str, Checkpoint]:
     """The networks by title, that of the sidebar first."""
     networks = {chosen.checkpoint.title: chosen.checkpoint}
-    bundled = {title: o for title, o in session.other_bundled(chosen.checkpoint).items() if title not in networks}
-    flexible = [title for title, other in bundled.items() if len(other.card["frames"]) > 1]
+    others = session.others(chosen.checkpoint)
+    flexible = [title for title in session.bundled() if title in others and len(others[title].card["frames"]) > 1]
     left, right = st.columns(2, gap="large")
     with left:
         titles = st.multiselect(
             f"{chosen.checkpoint.title}, against",
-            list(bundled),
-            (flexible or list(bundled))[-1:],
+            list(others),
+            (flexible or list(others))[-1:],
             key="against",
             bind="query-params",
         )
@@ -34,7 +34,7 @@ def choose(chosen: Selection) -> dict[str, Checkpoint]:
             bind="query-params",
             placeholder="path of a .safetensors file on this machine",
         )
-    networks |= {title: bundled[title] for title in titles}
+    networks |= {title: others[title] for title in titles}
     if path.strip():
         add(networks, Path(path.strip().strip("\"'")))
     return networks
@@ -98,7 +98,9 @@ def differences(chosen: Selection, networks: Mapping[str, Checkpoint], now: Mapp
     if len(found) < 2 or reference not in found:
         st.caption("It takes the answers of two networks to the same videos, which are not known yet.")
         return
-    table = analysis.differences(found, reference)
+    table = result_of(pricing.differences(found, reference), "differences")
+    if table is None:
+        return
     for title in found:
         if title != reference:
             st.markdown(f"**{analysis.difference_in_words(table, title, chosen.num_frames)}**")

@@ -37,7 +37,7 @@ def trade_off(chosen: Selection, now: Known) -> None:
     """Accuracy of all networks at all frame counts against what they cost, and what a budget buys."""
     st.markdown("#### Accuracy against cost")
     title = chosen.checkpoint.title
-    networks = {title: chosen.checkpoint} | {**session.other_bundled(chosen.checkpoint), title: chosen.checkpoint}
+    networks = {title: chosen.checkpoint} | {**session.others(chosen.checkpoint), title: chosen.checkpoint}
     known_now = {title: now.tables} | {**now.others, title: now.tables}
     accuracies = {name: tables.accuracy for name, tables in known_now.items() if len(tables.accuracy)}
     if not accuracies:
@@ -100,12 +100,12 @@ def _with_chosen(
 def adaptive(chosen: Selection, now: Known) -> None:
     """What looking again only when unsure gives."""
     st.markdown("#### Stopping when sure")
-    counts = budgets.counts(chosen.checkpoint.card["frames"])
+    counts = ", ".join(map(str, budgets.counts(chosen.checkpoint.card["frames"])))
     split = "on the validation videos" if chosen.data is None else "on every second video"
     st.caption(
-        f"The network looks at few frames first and at more only while it is unsure: up to three of {counts} in turn. "
-        f"Which, and how sure is sure enough, is chosen {split}; the accuracies are those on the others. "
-        "Every pass that is made counts."
+        "The network looks at few frames first and at more only while it is unsure: up to three of the counts "
+        f"{counts} in turn. Which, and how sure is sure enough, is chosen {split}; the accuracies are those on the "
+        "others. Every pass that is made counts."
     )
     if now.source is None:
         st.caption("This can start once there are videos.")

@@ -8,6 +8,7 @@ from workbench import plots, session, views
 from workbench.elements import known, origin_of, show
 from workbench.lesson import STEPS, Step
 from workbench.session import Selection
+from workbench.words import counted
 
 LAST = len(STEPS) + 1
 LARGE = "<style>:root { font-size: 22px } [data-testid=stMainBlockContainer] { max-width: none }</style>"
@@ -68,7 +69,8 @@ def reveal(chosen: Selection, guess: int) -> None:
         st.caption("Computing; the Overview shows how far it is.")
         return
     row = rows.iloc[0]
-    inside = "inside the interval" if row.low <= guess <= row.high else f"{abs(row.top1 - guess):.0f} points away"
+    away = counted(abs(row.top1 - guess), "point")
+    inside = "inside the interval" if row.low <= guess <= row.high else f"{away} away"
     st.markdown(f"**{row.top1:.1f} %** ({row.low:.1f} to {row.high:.1f}). Your guess of {guess} % is {inside}.")
     show(views.accuracy(origin_of(chosen), {chosen.checkpoint.title: found}, chosen.num_frames))
 

@@ -20,6 +20,7 @@ from workbench.elements import (
     titled,
 )
 from workbench.session import Checkpoint, Known, Selection
+from workbench.words import in_frames
 
 WHAT = {
     "statistics": ("statistics",),
@@ -47,7 +48,7 @@ def shifts(chosen: Selection, now: Known) -> None:
 def channels(chosen: Selection, now: Known, measure: str) -> None:
     """The layers at the chosen count, and the channels of one of them."""
     rows = now.tables.divergence
-    st.markdown(f"#### Layers and their channels at {chosen.num_frames} frames")
+    st.markdown(f"#### Layers and their channels at {in_frames(chosen.num_frames)}")
     show(views.divergence(origin_of(chosen), rows, chosen.num_frames, measure), clicked=open_layer)
     layers = rows[rows.num_frames == chosen.num_frames].layer.tolist()
     layer = choose("Channels of a layer: click its bar, or choose it here", [None, *layers], "layer", "none yet")
@@ -70,6 +71,12 @@ def open_layer() -> None:
         st.session_state["layer"] = points[0]["x"]
 
 
+def tell_policy(chosen: Selection) -> None:
+    """Says where the sidebar's policy does not count."""
+    if chosen.answered_by not in ("", "nearest"):
+        st.caption(f"Here the branch trained nearest answers, not {chosen.policy}: the statistics are what is tested.")
+
+
 def experiment(chosen: Selection, now: Known) -> None:
     """The norms' statistics recomputed and nothing else changed: what that gives, and by which layers."""
     st.markdown("#### Is it the normalisation?")
@@ -77,6 +84,7 @@ def experiment(chosen: Selection, now: Known) -> None:
         "Means and variances of all norms are recomputed at each number of frames, from clips without their labels; "
         "not one weight changes. What accuracy comes back was lost to the normalisation."
     )
+    tell_policy(chosen)
     private = choose_private(chosen)
     if now.source is None:
         st.caption(NEED_VIDEOS)
@@ -85,14 +93,14 @@ def experiment(chosen: Selection, now: Known) -> None:
     every = st.toggle("At every count, which takes five times as long", key="every", bind="query-params")
     counts = GRID if every else experiments.COUNTS
     job = jobs.experiment(chosen, now.source, private, separate, counts)
-    found = result_of(job, "experiment", f"Try it at {chosen.num_frames} frames")
+    found = result_of(job, "experiment", f"Try it at {in_frames(chosen.num_frames)}")
     if not found:
         return
     st.markdown(f"**{analysis.recovery(found.curves, chosen.num_frames)}**")
     if found.gap is not None:
         st.markdown(f"**{analysis.explained(found.gap)}**")
     else:
-        st.caption(f"How much of the gap that is takes a network trained at {chosen.num_frames} frames alone.")
+        st.caption(f"How much of the gap that is takes a network trained at {in_frames(chosen.num_frames)} alone.")
     others = [place_of(other) if other else None for other in (private, separate)]
     shown = views.experiment(origin_of(chosen), found, chosen.num_frames, *others)
     for column, view in zip(st.columns(2, gap="large") * 2, shown, strict=False):
@@ -117,7 +125,7 @@ def choose_private(chosen: Selection) -> Checkpoint | None:
 
 
 def trained_alone(chosen: Selection) -> Checkpoint | None:
-    """The bundled network that was trained at the chosen count alone."""
+    """A network that was trained at the chosen count alone."""
     alone = [
         other for other in session.alike(chosen.checkpoint).values() if other.card["frames"] == [chosen.num_frames]
     ]
@@ -131,6 +139,7 @@ def transplant(chosen: Selection, now: Known) -> None:
         "Statistics (mean and variance) or affine parameters (weight and bias) of the norms are taken from elsewhere; "
         "everything else stays. They fit where both networks come from the same weights, such as branches do."
     )
+    tell_policy(chosen)
     several = len(chosen.checkpoint.card["frames"]) > 1
     donors = ({OWN: chosen.checkpoint} if several else {}) | session.alike(chosen.checkpoint)
     held = session.norm_parameters(chosen.checkpoint)
@@ -148,7 +157,7 @@ def transplant(chosen: Selection, now: Known) -> None:
         return
     branch = branch or nearest(chosen.num_frames, tuple(branches))
     job = jobs.transplantation(chosen, now.source, donor, branch, layers, WHAT[what])
-    found = result_of(job, "transplant", f"Transplant and test at {chosen.num_frames} frames")
+    found = result_of(job, "transplant", f"Transplant and test at {in_frames(chosen.num_frames)}")
     if found is not None:
         st.markdown(f"**{analysis.transplanted(found)}**")
         show(views.transplant(origin_of(chosen), found, chosen.num_frames, place_of(donor), branch, layers, WHAT[what]))
@@ -157,7 +166,7 @@ def transplant(chosen: Selection, now: Known) -> None:
 def parameters(chosen: Selection) -> None:
     """What the norms hold, beside those of another network."""
     st.markdown("#### What the norms hold")
-    others = session.other_bundled(chosen.checkpoint)
+    others = session.others(chosen.checkpoint)
     beside = choose("Beside", [None, *others], "beside", NO_OTHER)
     compared = [others[beside]] if beside else []
     rows = session.norm_parameters(chosen.checkpoint, *compared)

@@ -9,6 +9,7 @@ from workbench.background import Sweep
 from workbench.elements import STATELESS, advance, choose_measure, follow, known, origin_of, page, show, tile, watch
 from workbench.records import Tables
 from workbench.session import Known, Selection
+from workbench.words import in_frames
 
 
 def say(chosen: Selection, now: Known) -> None:
@@ -72,7 +73,7 @@ def compare(chosen: Selection, now: Known, found: Sweep, start: bool) -> None:
     if start:
         found.want(chosen.num_frames)
     if found.running:
-        watch(lambda: [found.running], lambda: advance(found.task, f"Recomputing at {chosen.num_frames} frames"))
+        watch(lambda: [found.running], lambda: advance(found.task, f"Recomputing at {in_frames(chosen.num_frames)}"))
     elif found.stopped and found.task and found.task.error:
         st.error(session.sentence(found.task.error))
     elif chosen.num_frames in found.records:
@@ -90,7 +91,7 @@ def charts(chosen: Selection, now: Known) -> None:
         if any(map(len, curves.values())):
             show(views.accuracy(origin_of(chosen), curves, chosen.num_frames))
     with right:
-        st.markdown(f"#### Norm statistics at {chosen.num_frames} frames")
+        st.markdown(f"#### Norm statistics at {in_frames(chosen.num_frames)}")
         divergences(chosen, now.tables)
 
 

@@ -9,6 +9,7 @@ from workbench import jobs, session, views
 from workbench.elements import choose, follow, known, origin_of, page, place_of, result_of, show, titled
 from workbench.extraction import VIDEOS
 from workbench.session import Selection
+from workbench.words import in_frames
 
 COMPONENTS, MAPS = "principal components", "t-SNE"
 
@@ -55,7 +56,7 @@ def alike(chosen: Selection, source: Path, found: Features, native: int) -> None
 
 def networks(chosen: Selection, source: Path, found: Features) -> None:
     """CKA with another network."""
-    others = session.other_bundled(chosen.checkpoint)
+    others = session.others(chosen.checkpoint)
     against = choose("The same layers of another network", [None, *others], "against", "none")
     if against is None:
         return
@@ -69,9 +70,9 @@ def readable(chosen: Selection, source: Path, found: Features, native: int) -> N
     """Linear probes."""
     st.markdown("#### What a linear classifier reads from every layer")
     st.caption(
-        f"Fitted on one half of the videos and tested on the other, at each count (solid) or at {native} frames alone "
-        "(dashed). Where solid lies above dashed, the classes are still there, but no longer where the network's own "
-        "classifier looks for them."
+        f"Fitted on one half of the videos and tested on the other, at each count (solid) or at {in_frames(native)} "
+        "alone (dashed). Where solid lies above dashed, the classes are still there, but no longer where the network's "
+        "own classifier looks for them."
     )
     table = result_of(jobs.probes(chosen, source, found, native), "probes", "Fit the probes")
     if table is not None:

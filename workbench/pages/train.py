@@ -105,7 +105,7 @@ def choose_run(room: Trainings) -> Run | None:
     """The run to look at; None while there is none."""
     runs = room.runs()
     if not runs:
-        st.caption("Nothing has been trained here yet.")
+        st.caption("Nothing has been trained here yet: choose above what to train, and begin.")
         return None
     if st.session_state.get(STARTED) in runs:
         st.session_state["run"] = st.session_state.pop(STARTED)

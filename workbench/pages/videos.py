@@ -15,8 +15,11 @@ from workbench.background import SLIDER, Job
 from workbench.elements import choose, compared, origin_of, page, result_of, show
 from workbench.pictures import Sampled
 from workbench.session import Selection
+from workbench.words import in_frames
 
 SHELF = 12  # thumbnails at a time
+THUMBNAIL = 112  # pixels wide: three fit on a phone
+BREAK = "\u200b"  # where a long name may be broken
 VIDEO = "video"  # the key of what is looked at, by its position in the data
 
 
@@ -25,7 +28,7 @@ def charts(chosen: Selection, found: Decisions, clips: Clips | None, reference: 
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("#### Answers that flip")
-        st.caption(f"How many turn right (up) and wrong (down) at each count, against {reference} frames.")
+        st.caption(f"How many turn right (up) and wrong (down) at each count, against {in_frames(reference)}.")
         show(views.flips(origin_of(chosen), found, reference))
     with right:
         st.markdown("#### How many frames an answer needs")
@@ -38,13 +41,13 @@ def charts(chosen: Selection, found: Decisions, clips: Clips | None, reference: 
 
 def wanted(table: pd.DataFrame, classes: Sequence[str], num_frames: int, reference: int) -> pd.DataFrame:
     """The rows of the videos that the viewer looks for."""
-    turns = f"Right to wrong: right at {reference} frames and wrong at {num_frames}."
+    turns = f"Right to wrong: right at {in_frames(reference)} and wrong at {num_frames}."
     first, second, third = st.columns(3)
     which = first.selectbox("Show", analysis.SELECTIONS, key="show", bind="query-params", help=turns)
     label = choose("Class", [None, *classes], "class", "any", second)
-    answer = choose(f"Answer at {num_frames} frames", [None, *classes], "answer", "any", third)
+    answer = choose(f"Answer at {in_frames(num_frames)}", [None, *classes], "answer", "any", third)
     left, right = st.columns(2, gap="large")
-    sure = f"Confidence at {num_frames} frames (%)"
+    sure = f"Confidence at {in_frames(num_frames)} (%)"
     confidence = left.slider(sure, 0, 100, (0, 100), key="confidence", bind="query-params")
     ends = SLIDER[0], SLIDER[-1]
     stable = right.slider("Answer stays from, frames per clip", *ends, ends, key="stable", bind="query-params")
@@ -68,9 +71,9 @@ def gallery(clips: Clips, rows: pd.DataFrame, place: int, current: int) -> None:
     start = place // SHELF * SHELF
     shelf = rows.iloc[start : start + SHELF]
     images = result_of(_thumbnails(clips, shelf["index"].tolist()), "gallery") or {}
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="xsmall"):
         for row in shelf.to_dict("records"):
-            with st.container(width=100, gap="xxsmall"):
+            with st.container(width=THUMBNAIL, gap="xxsmall"):
                 card(row, images.get(row["index"]), row["index"] == current)
     with st.container(horizontal=True, vertical_alignment="center"):
         step("", rows, start - SHELF, key="shelf_back", icon=":material/chevron_left:", help="The videos before")
@@ -84,7 +87,9 @@ def card(row: Mapping[Any, Any], image: bytes | None, current: bool) -> None:
         st.image(image, width="stretch", alt=f"Middle frame of video {row['index']}, {row['class']}")
     right = row["class"] == row["predicted_after"]
     said = ":green[✓]" if right else f":orange[✗ {row['predicted_after']}]"
-    st.markdown(f":small[{row['class']} {said}]")  # a caption would fade the colours below what can be read
+    st.markdown(
+        f":small[{row['class']} {said}]".replace("_", f"_{BREAK}")
+    )  # a caption would fade the colours below what can be read
     st.button(
         str(row["index"]),
         key=f"look_{row['index']}",

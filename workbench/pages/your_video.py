@@ -23,6 +23,7 @@ from workbench.camera import camera, last_batch
 from workbench.elements import advance, draw, origin_of, page, result_of, show, watch
 from workbench.session import Selection
 from workbench.watching import Opened, Recording, Watched
+from workbench.words import in_frames
 
 SAMPLE, FILE, CAMERA = "a sample", "a file", "the camera"
 TYPES = ["mp4", "mov", "webm", "mkv", "avi", "m4v", "mpg", "ts"]
@@ -194,7 +195,7 @@ def say(chosen: Selection, clip: Clip, found: Watched) -> None:
 
 def strip(chosen: Selection, footage: Footage) -> None:
     """The frames that the network is shown at the chosen count."""
-    st.markdown(f"#### What it is shown at {chosen.num_frames} frames")
+    st.markdown(f"#### What it is shown at {in_frames(chosen.num_frames)}")
     numbers = segment_indices(footage.length, chosen.num_frames).tolist()
     side = footage.preprocessing.crop
     st.caption(
@@ -218,8 +219,8 @@ def adaptive(chosen: Selection, clip: Clip, table: pd.DataFrame) -> None:
     all_passes = table.iloc[-1]
     st.caption(
         f"It looks at few frames, stops when it is sure and else looks at more: here after the pass of "
-        f"{row.num_frames} frames, with {row.gmacs:.3g} GMACs where all passes take {all_passes.gmacs:.3g}. You choose "
-        "the confidence here; `ffn.budget.frontier` chooses it on validation videos."
+        f"{in_frames(row.num_frames)}, with {row.gmacs:.3g} GMACs where all passes take {all_passes.gmacs:.3g}. You "
+        "choose the confidence here; `ffn.budget.frontier` chooses it on validation videos."
     )
     show(views.passes(origin_of(chosen), clip.place, table, threshold))
 

@@ -19,6 +19,7 @@ from workbench.plots.parts import (
     frames_axis,
     new_figure,
 )
+from workbench.words import in_frames
 
 
 def accuracy_curves(
@@ -43,11 +44,11 @@ def accuracy_curves(
 
 def training_curves(table: pd.DataFrame) -> go.Figure:
     """Loss and top-1 of the training clips against epochs, one line per stream (table of `analysis.training`)."""
-    figure = make_subplots(rows=1, cols=2, subplot_titles=["loss", "top-1 of training clips (%)"])
+    figure = make_subplots(rows=1, cols=2, subplot_titles=["loss", "top-1 (%)"])
     for num_frames, rows in table.groupby("num_frames"):
         for column, value in enumerate(("loss", "top1"), start=1):
             trace = go.Scatter(x=rows.epoch, y=rows[value], mode="lines+markers", hovertemplate="%{y:.2f}")
-            trace.update(name=f"{num_frames} frames", legendgroup=str(num_frames), showlegend=column == 1)
+            trace.update(name=in_frames(num_frames), legendgroup=str(num_frames), showlegend=column == 1)
             trace.update(line_color=frame_colour(int(str(num_frames))))
             figure.add_trace(trace, row=1, col=column)
     figure.update_xaxes(epoch_axis(table))
@@ -181,12 +182,12 @@ def _value_at(table: pd.DataFrame | None, num_frames: int) -> float | None:
 def _accuracy_alt(tables: Mapping[str, pd.DataFrame], num_frames: int | None, highlight: str | None) -> str:
     ranges = [
         f"{name} from {table.top1.iloc[0]:.0f} % at {table.num_frames.iloc[0]} to {table.top1.iloc[-1]:.0f} % "
-        f"at {table.num_frames.iloc[-1]} frames"
+        f"at {in_frames(table.num_frames.iloc[-1])}"
         for name, table in tables.items()
         if len(table)
     ]
     value = _value_at(tables.get(highlight or ""), num_frames or 0)
-    marked = "" if value is None else f" Marked: {highlight} at {num_frames} frames, {value:.1f} %."
+    marked = "" if value is None else f" Marked: {highlight} at {in_frames(num_frames)}, {value:.1f} %."
     return f"Top-1 accuracy against frames per clip. {'; '.join(ranges)}.{marked}"
 
 
@@ -200,7 +201,7 @@ def _policy_alt(table: pd.DataFrame) -> str:
 
 def _training_alt(table: pd.DataFrame) -> str:
     last = table[table.epoch == table.epoch.max()]
-    ends = "; ".join(f"{row.num_frames} frames {row.loss:.2f} and {row.top1:.0f} %" for row in last.itertuples())
+    ends = "; ".join(f"{in_frames(row.num_frames)} {row.loss:.2f} and {row.top1:.0f} %" for row in last.itertuples())
     return f"Loss and top-1 of the training clips over {table.epoch.nunique()} epochs. At the end: {ends}."
 
 

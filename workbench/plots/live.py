@@ -15,6 +15,7 @@ from workbench.plots.parts import (
     frames_axis,
     new_figure,
 )
+from workbench.words import in_frames
 
 
 def answer_curves(table: pd.DataFrame, num_frames: int, label: str = "") -> go.Figure:
@@ -39,7 +40,7 @@ def pass_bars(table: pd.DataFrame, threshold: float) -> go.Figure:
     stop = stops_at(table, threshold)
     figure = new_figure(_passes_alt(table, threshold), height=340, showlegend=False)
     figure.add_bar(
-        x=[f"{'then ' if place else ''}{t} frames" for place, t in enumerate(table.num_frames)],
+        x=[f"{'then ' if place else ''}{in_frames(t)}" for place, t in enumerate(table.num_frames)],
         y=table.confidence,
         text=table.answer,
         marker_color=[frame_colour(t) for t in table.num_frames],
@@ -67,7 +68,7 @@ def validation_curves(table: pd.DataFrame, trained: Sequence[int]) -> go.Figure:
         figure.add_scatter(
             x=rows.epoch,
             y=rows.validation,
-            name=f"{count} frames{', trained' if own else ''}",
+            name=f"{in_frames(count)}{', trained' if own else ''}",
             mode="lines+markers",
             line={"color": frame_colour(count), "width": 3 if own else 2, "dash": "solid" if own else "dash"},
             hovertemplate="%{y:.1f} %",
@@ -95,7 +96,7 @@ def _class_lines(figure: go.Figure, table: pd.DataFrame, moment: str, label: str
 
 def _answers_alt(table: pd.DataFrame, num_frames: int) -> str:
     said = table[table.answer].set_index("num_frames")
-    now = f"At {num_frames} frames {said['class'][num_frames]}, {said.probability[num_frames]:.0f} %. "
+    now = f"At {in_frames(num_frames)} {said['class'][num_frames]}, {said.probability[num_frames]:.0f} %. "
     turns = said["class"][said["class"] != said["class"].shift()]
     return f"Probabilities of the likeliest classes against frames per clip. {now}Answers: " + ", ".join(
         f"{name} from {t}" for t, name in turns.items()
@@ -106,21 +107,21 @@ def _arrivals_alt(table: pd.DataFrame) -> str:
     last = table[table.answer].iloc[-1]
     return (
         "Probabilities of the likeliest classes while frames come in. "
-        f"After {last.frame} frames {last['class']}, {last.probability:.0f} %."
+        f"After {in_frames(last.frame)} {last['class']}, {last.probability:.0f} %."
     )
 
 
 def _passes_alt(table: pd.DataFrame, threshold: float) -> str:
     row = table.iloc[stops_at(table, threshold)]
     return (
-        f"Confidence after each pass. {threshold:.0f} % is enough: it stops after the pass of {row.num_frames} frames "
-        f"with {row.answer}, {row.confidence:.0f} %, {row.gmacs:.3g} GMACs in all."
+        f"Confidence after each pass. {threshold:.0f} % is enough: it stops after the pass of "
+        f"{in_frames(row.num_frames)} with {row.answer}, {row.confidence:.0f} %, {row.gmacs:.3g} GMACs in all."
     )
 
 
 def _validation_alt(table: pd.DataFrame, trained: Sequence[int]) -> str:
     last = table[table.epoch == table.epoch.max()]
-    ends = ", ".join(f"{row.validation:.0f} % at {row.num_frames} frames" for row in last.itertuples())
+    ends = ", ".join(f"{row.validation:.0f} % at {in_frames(row.num_frames)}" for row in last.itertuples())
     return (
         f"Validation top-1 over {table.epoch.nunique()} epochs of training at {', '.join(map(str, trained))} frames. "
         f"At the end {ends}."

@@ -23,6 +23,7 @@ from workbench.plots.parts import (
     frames_axis,
     new_figure,
 )
+from workbench.words import in_frames
 
 _PANELS = (  # what is compared: title, expected column and its name, seen column
     ("mean, in", "expected_mean", "running mean", "mean"),
@@ -157,7 +158,7 @@ def channel_shifts(table: pd.DataFrame) -> go.Figure:
             figure.add_trace(trace, **at)
         figure.update_traces(showlegend=place == 0, **at)
         figure.update_xaxes(title=name, **at)
-    figure.update_yaxes(title=f"at {table.num_frames.iloc[0]} frames", col=1)
+    figure.update_yaxes(title=f"at {in_frames(table.num_frames.iloc[0])}", col=1)
     legend = LEGEND_BELOW | {"y": -0.3 / rows}
     return figure.update_layout(figure_layout(_channels_alt(table), height=60 + 290 * rows, legend=legend))
 
@@ -236,8 +237,8 @@ def _networks_alt(table: pd.DataFrame, measure: str) -> str:
 def _channels_alt(table: pd.DataFrame) -> str:
     shifts = (table["mean"] - table.expected_mean).abs() / table.expected_variance**0.5
     return (
-        f"What {len(table)} channels of {table.layer.iloc[0]} see at {table.num_frames.iloc[0]} frames against what "
-        f"they expect. Channel {table.channel.iloc[int(shifts.argmax())]} is furthest off, its mean by "
+        f"What {len(table)} channels of {table.layer.iloc[0]} see at {in_frames(table.num_frames.iloc[0])} against "
+        f"what they expect. Channel {table.channel.iloc[int(shifts.argmax())]} is furthest off, its mean by "
         f"{shifts.max():.2f} standard deviations; the median is {shifts.median():.2f}."
     )
 
@@ -246,7 +247,7 @@ def _largest(table: pd.DataFrame, measure: str) -> str:
     if table[measure].isna().all():
         return "It was not recorded."
     worst = table.iloc[int(table[measure].argmax())]
-    where = f" at {worst.num_frames} frames" if "num_frames" in table else ""
+    where = f" at {in_frames(worst.num_frames)}" if "num_frames" in table else ""
     return f"Largest: {worst[measure]:.2f} in {worst.layer}{where}; median {table[measure].median():.2f}."
 
 
@@ -273,7 +274,7 @@ def _attribution_alt(table: pd.DataFrame) -> str:
 
 def _gap_alt(table: pd.DataFrame) -> str:
     counts = [
-        f"at {count} frames " + ", ".join(f"{row.way} {row.top1:.1f} %" for row in rows.itertuples())
+        f"at {in_frames(count)} " + ", ".join(f"{row.way} {row.top1:.1f} %" for row in rows.itertuples())
         for count, rows in table.groupby("num_frames")
     ]
     return f"Top-1 by frames per clip and by what answers: {'; '.join(counts)}."

@@ -9,6 +9,7 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from workbench.plots.parts import CLASSES, DASHES, LEGEND_BELOW, figure_layout, frames_axis, new_figure
+from workbench.words import in_frames
 
 
 def similarity_heatmap(table: pd.DataFrame, by: str = "num_frames", titles: Sequence[str] = ()) -> go.Figure:
@@ -49,7 +50,7 @@ def similarity_curves(table: pd.DataFrame, reference: int) -> go.Figure:
             hovertemplate=f"{layer}<br>%{{y:.3f}}<extra></extra>",
         )
     figure.update_xaxes(frames_axis([rows]))
-    title = f"linear CKA with {reference} frames (0 to 1)"
+    title = f"linear CKA with {in_frames(reference)} (0 to 1)"
     return figure.update_yaxes(title=title, range=[min(0, rows.cka.min()), 1.02])
 
 
@@ -81,7 +82,7 @@ def embedding(table: pd.DataFrame) -> go.Figure:
     """Videos in the plane of `analysis.components` or `analysis.maps`, a chart per frame count on the same axes."""
     counts = sorted(table.num_frames.unique())
     figure = make_subplots(
-        1, len(counts), shared_xaxes="all", shared_yaxes="all", subplot_titles=[_count(t) for t in counts]
+        1, len(counts), shared_xaxes="all", shared_yaxes="all", subplot_titles=[in_frames(t) for t in counts]
     )
     for column, count in enumerate(counts, start=1):
         traces = _clouds(table, count)
@@ -144,10 +145,6 @@ def _player(counts: Sequence[int], start: int) -> dict[str, Any]:
     }
 
 
-def _count(num_frames: int) -> str:
-    return f"{num_frames} frame{'s' if num_frames != 1 else ''}"
-
-
 def _layer_colours(table: pd.DataFrame) -> dict[str, str]:
     """Layers in network order, from darker to lighter, all to be seen on white and on dark."""
     layers = table.drop_duplicates("order").sort_values("order")
@@ -177,8 +174,8 @@ def _similarity_alt(table: pd.DataFrame, by: str, others: str) -> str:
 def _similarity_curves_alt(rows: pd.DataFrame, reference: int) -> str:
     least = rows.iloc[int(rows.cka.argmin())]
     return (
-        f"Linear CKA of {rows.layer.nunique()} layers with themselves at {reference} frames. "
-        f"Least alike: {least.layer} at {least.num_frames} frames, {least.cka:.2f}."
+        f"Linear CKA of {rows.layer.nunique()} layers with themselves at {in_frames(reference)}. "
+        f"Least alike: {least.layer} at {in_frames(least.num_frames)}, {least.cka:.2f}."
     )
 
 
@@ -187,7 +184,7 @@ def _probes_alt(table: pd.DataFrame, native: int) -> str:
     last = shortest[shortest.order == shortest.order.max()].set_index("trained_at").top1
     count = int(table.num_frames.min())
     return (
-        f"Top-1 of linear probes of {table.layer.nunique()} layers against frames per clip. At {count} frames, in "
+        f"Top-1 of linear probes of {table.layer.nunique()} layers against frames per clip. At {in_frames(count)}, in "
         f"{shortest.layer.iloc[-1]}: {last[count]:.1f} % fitted there, {last[native]:.1f} % fitted at {native}."
     )
 

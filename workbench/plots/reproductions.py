@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.plots.parts import LEGEND_ABOVE, frame_colour, new_figure
+from workbench.words import in_frames
 
 
 def method_dots(table: pd.DataFrame) -> go.Figure:
@@ -19,7 +20,7 @@ def method_dots(table: pd.DataFrame) -> go.Figure:
             x=rows.top1,
             y=rows.method,
             mode="markers",
-            name=f"{num_frames} frames",
+            name=in_frames(num_frames),
             marker={"size": 12, "color": frame_colour(int(str(num_frames)))},
             error_x={"type": "data", "array": rows.sd.fillna(0), "thickness": 1.2},
             hovertemplate="%{y}: %{x:.1f} %",

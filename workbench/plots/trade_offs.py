@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from workbench.plots.accuracies import mark, network_colours
 from workbench.plots.parts import frame_colour, new_figure
+from workbench.words import in_frames
 
 EXPENSES = {"gmacs": "GMACs per clip", "memory": "peak memory per clip (MB)", "p50": "median latency per clip (ms)"}
 SHARED = "#aab2bd"
@@ -94,7 +95,7 @@ def storage_bars(table: pd.DataFrame) -> go.Figure:
 def _trade_off_alt(table: pd.DataFrame, measure: str, budget: float | None) -> str:
     best = table[table.front].sort_values(measure)
     ends = [
-        f"{row.network} at {row.num_frames} frames, {row.top1:.1f} % for {getattr(row, measure):.3g}"
+        f"{row.network} at {in_frames(row.num_frames)}, {row.top1:.1f} % for {getattr(row, measure):.3g}"
         for row in [*best.head(1).itertuples(), *best.tail(1).itertuples()]
     ]
     line = "" if budget is None else f" A line marks {budget:.3g}."

@@ -18,6 +18,7 @@ from workbench.plots.parts import (
     frames_axis,
     new_figure,
 )
+from workbench.words import in_frames
 
 ANSWERS = (WRONG, "#2f86cf", "#cc79a7", "#a6761d", "#8a5fbf", "#5ec8e5")  # wrong ones, the likeliest first
 LEAST, MOST = 5, 7  # percent that a class must reach once, and how many classes are drawn
@@ -53,7 +54,7 @@ def flip_bars(table: pd.DataFrame) -> go.Figure:
             hovertemplate="%{customdata} videos",
         )
     figure.update_xaxes(title="frames per clip", type="category")
-    return figure.update_yaxes(title=f"videos that flip against {table.reference.iloc[0]} frames")
+    return figure.update_yaxes(title=f"videos that flip against {in_frames(table.reference.iloc[0])}")
 
 
 def confusion_heatmap(table: pd.DataFrame) -> go.Figure:
@@ -80,7 +81,7 @@ def confusion_heatmap(table: pd.DataFrame) -> go.Figure:
         hovertemplate="class %{y}<br>answer %{x}<br>videos: %{customdata}<extra></extra>",
         showlegend=False,
     )
-    figure.update_xaxes(title="answer", type="category", tickangle=-90, range=[-0.5, len(grid.columns) - 0.5], dtick=1)
+    figure.update_xaxes(title="answer", type="category", tickangle=-90, range=[-0.5, len(grid.columns) - 0.5])
     return figure.update_yaxes(title="class", type="category", range=[len(grid) - 0.5, -0.5], dtick=1)
 
 
@@ -96,7 +97,7 @@ def class_deviation_bars(table: pd.DataFrame, num_frames: int) -> go.Figure:
         hovertemplate="%{x}<br>%{y:+.1f} points, to %{customdata[0]:.1f} % of %{customdata[1]} videos<extra></extra>",
     )
     figure.update_xaxes(type="category", tickangle=-45)
-    return figure.update_yaxes(title=f"top-1 at {num_frames} frames against the reference (points)")
+    return figure.update_yaxes(title=f"top-1 at {in_frames(num_frames)} against the reference (points)")
 
 
 def reliability_diagram(table: pd.DataFrame) -> go.Figure:
@@ -163,7 +164,8 @@ def ranking_curves(table: pd.DataFrame, num_frames: int, other: int, label: str)
 def _ranking_alt(table: pd.DataFrame, num_frames: int, other: int, label: str) -> str:
     first = table[table["rank"] == 1].set_index("num_frames")
     said = [
-        f"at {t} frames {first.predicted[t]}, {first.probability[t]:.0f} %" for t in dict.fromkeys((num_frames, other))
+        f"at {in_frames(t)} {first.predicted[t]}, {first.probability[t]:.0f} %"
+        for t in dict.fromkeys((num_frames, other))
     ]
     right = first.index[first.correct].tolist()
     return (
@@ -184,7 +186,7 @@ def _stability_alt(table: pd.DataFrame) -> str:
 def _flips_alt(table: pd.DataFrame) -> str:
     worst = table.iloc[int(table.lost.argmax())]
     return (
-        f"Answers that flip against {worst.reference} frames. Most turn wrong at {worst.num_frames} frames: "
+        f"Answers that flip against {in_frames(worst.reference)}. Most turn wrong at {in_frames(worst.num_frames)}: "
         f"{worst.lost} videos, while {worst.gained} turn right."
     )
 
@@ -205,7 +207,7 @@ def _confusion_alt(table: pd.DataFrame, value: str) -> str:
 def _class_deviation_alt(rows: pd.DataFrame, num_frames: int) -> str:
     low, high = rows.iloc[0], rows.iloc[-1]
     return (
-        f"Change of top-1 at {num_frames} frames by class, from {low.deviation:+.1f} points ({low['class']}) "
+        f"Change of top-1 at {in_frames(num_frames)} by class, from {low.deviation:+.1f} points ({low['class']}) "
         f"to {high.deviation:+.1f} ({high['class']})."
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ffn.decisions import Decisions
 from workbench import analysis, plots
 from workbench.views.view import Origin, View
+from workbench.words import in_frames
 
 
 def confusion(origin: Origin, found: Decisions, num_frames: int, classes: Sequence[str]) -> View:
@@ -14,7 +15,7 @@ def confusion(origin: Origin, found: Decisions, num_frames: int, classes: Sequen
         f"table = analysis.confusion(found, {num_frames}, clips.classes)\nfigure = plots.confusion_heatmap(table)",
         found.frames,
     )
-    return View("confusion", f"Answers at {num_frames} frames", plots.confusion_heatmap(table), table, python)
+    return View("confusion", f"Answers at {in_frames(num_frames)}", plots.confusion_heatmap(table), table, python)
 
 
 def confusion_change(origin: Origin, found: Decisions, before: int, after: int, classes: Sequence[str]) -> View:
@@ -25,7 +26,7 @@ def confusion_change(origin: Origin, found: Decisions, before: int, after: int, 
         "figure = plots.confusion_heatmap(table)",
         found.frames,
     )
-    title = f"What changes from {before} to {after} frames"
+    title = f"What changes from {before} to {in_frames(after)}"
     return View("confusion_change", title, plots.confusion_heatmap(table), table, python)
 
 
@@ -37,7 +38,7 @@ def class_deviation(origin: Origin, found: Decisions, reference: int, num_frames
         f"figure = plots.class_deviation_bars(table, {num_frames})",
         found.frames,
     )
-    title = f"Classes at {num_frames} against {reference} frames"
+    title = f"Classes at {num_frames} against {in_frames(reference)}"
     return View("class_deviation", title, plots.class_deviation_bars(table, num_frames), table, python)
 
 
@@ -47,7 +48,9 @@ def reliability(origin: Origin, found: Decisions, num_frames: int) -> View:
     python = origin.answers(
         f"table = analysis.reliability(found, {num_frames})\nfigure = plots.reliability_diagram(table)", found.frames
     )
-    return View("reliability", f"Confidence at {num_frames} frames", plots.reliability_diagram(table), table, python)
+    return View(
+        "reliability", f"Confidence at {in_frames(num_frames)}", plots.reliability_diagram(table), table, python
+    )
 
 
 def calibration(origin: Origin, found: Decisions) -> View:

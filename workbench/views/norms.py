@@ -8,6 +8,7 @@ import pandas as pd
 from workbench import plots
 from workbench.experiments import Experiment
 from workbench.views.view import Origin, View
+from workbench.words import in_frames
 
 
 def divergence(origin: Origin, table: pd.DataFrame, num_frames: int, measure: str) -> View:
@@ -20,7 +21,7 @@ def divergence(origin: Origin, table: pd.DataFrame, num_frames: int, measure: st
         table.num_frames,
     )
     figure = plots.divergence_bars(rows, measure, upper=upper)
-    return View("divergence", f"Norm statistics at {num_frames} frames", figure, rows, python)
+    return View("divergence", f"Norm statistics at {in_frames(num_frames)}", figure, rows, python)
 
 
 def shifts(origin: Origin, table: pd.DataFrame, measure: str) -> View:
@@ -69,7 +70,7 @@ def channels(origin: Origin, table: pd.DataFrame, layer: str, num_frames: int, p
         "figure = plots.channel_shifts(table)"
     )
     rows = table[table.layer == layer]
-    return View("channels", f"{layer} at {num_frames} frames", plots.channel_shifts(rows), rows, python)
+    return View("channels", f"{layer} at {in_frames(num_frames)}", plots.channel_shifts(rows), rows, python)
 
 
 def transplant(
@@ -117,7 +118,7 @@ def experiment(
     )
     layers = view(
         "layers",
-        f"Layer by layer at {num_frames} frames",
+        f"Layer by layer at {in_frames(num_frames)}",
         plots.attribution_bars(found.attribution),
         found.attribution,
         "table = found.attribution\nfigure = plots.attribution_bars(table)",
@@ -125,4 +126,8 @@ def experiment(
     if found.gap is None:
         return curves, layers
     drawn, python = plots.gap_bars(found.gap), "table = found.gap\nfigure = plots.gap_bars(table)"
-    return curves, layers, view("gap", f"What closes the gap at {num_frames} frames", drawn, found.gap, python)
+    return (
+        curves,
+        layers,
+        view("gap", f"What closes the gap at {in_frames(num_frames)}", drawn, found.gap, python),
+    )

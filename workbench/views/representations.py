@@ -8,6 +8,7 @@ import pandas as pd
 from workbench import plots
 from workbench.extraction import VIDEOS
 from workbench.views.view import Origin, View
+from workbench.words import in_frames
 
 FEATURES = f"features = ffn.extract_features(model, clips, videos={VIDEOS})\n"
 
@@ -35,7 +36,7 @@ def side_by_side(
         table.num_frames,
     )
     rows = table[table.num_frames.isin([num_frames, native])]
-    return View("side_by_side", f"At {num_frames} frames, and at {native}", plots.embedding(rows), rows, python)
+    return View("side_by_side", f"At {in_frames(num_frames)}, and at {native}", plots.embedding(rows), rows, python)
 
 
 def similarity_frames(origin: Origin, table: pd.DataFrame, layer: str) -> View:
@@ -59,12 +60,12 @@ def similarity_curves(origin: Origin, table: pd.DataFrame, native: int) -> View:
         table.num_frames,
     )
     figure = plots.similarity_curves(table, native)
-    return View("similarity_curves", f"Every layer, against itself at {native} frames", figure, table, python)
+    return View("similarity_curves", f"Every layer, against itself at {in_frames(native)}", figure, table, python)
 
 
 def similarity_layers(origin: Origin, table: pd.DataFrame, num_frames: int, native: int) -> View:
     """How alike the layers at one count are to those at another."""
-    titles = [f"layer at {num_frames} frames", f"layer at {native} frames"]
+    titles = [f"layer at {in_frames(num_frames)}", f"layer at {in_frames(native)}"]
     python = _python(
         origin,
         "everything = analysis.similarity(features)\n"
@@ -90,7 +91,7 @@ def similarity_networks(origin: Origin, table: pd.DataFrame, num_frames: int, ot
     )
     rows = table[(table.num_frames == num_frames) & (table.other_frames == num_frames)]
     figure = plots.similarity_heatmap(rows, "layer", titles)
-    return View("similarity_networks", f"Two networks at {num_frames} frames", figure, rows, python)
+    return View("similarity_networks", f"Two networks at {in_frames(num_frames)}", figure, rows, python)
 
 
 def probes(origin: Origin, table: pd.DataFrame, native: int) -> View:

@@ -4,6 +4,7 @@ from ffn.data import Clips
 from ffn.decisions import Decisions
 from workbench import analysis, plots
 from workbench.views.view import Origin, View
+from workbench.words import in_frames
 
 
 def stability(origin: Origin, found: Decisions, clips: Clips) -> View:
@@ -21,7 +22,7 @@ def flips(origin: Origin, found: Decisions, reference: int) -> View:
     python = origin.answers(
         f"table = analysis.flip_counts(found, {reference})\nfigure = plots.flip_bars(table)", found.frames
     )
-    return View("flips", f"Answers that flip against {reference} frames", plots.flip_bars(table), table, python)
+    return View("flips", f"Answers that flip against {in_frames(reference)}", plots.flip_bars(table), table, python)
 
 
 def ranking(origin: Origin, found: Decisions, index: int, clips: Clips, *, num_frames: int, other: int) -> View:

@@ -1,0 +1,13 @@
+"""Numbers with the noun that they count."""
+
+from typing import Any
+
+
+def counted(number: Any, noun: str) -> str:
+    """The words "1 point", "4 points"; `number` is rounded to a whole one."""
+    return f"{number:.0f} {noun}{'' if round(number) == 1 else 's'}"
+
+
+def in_frames(count: Any) -> str:
+    """The words "1 frame", "4 frames"."""
+    return counted(count, "frame")
