@@ -85,14 +85,14 @@ def test_confusion_and_its_difference_are_grids_of_classes():
     figure = plots.confusion_heatmap(table)
     assert figure.data[0].z.tolist() == [[1, 0], [1, 1]]
     assert "2 of 3 videos are answered rightly" in plots.alt_text(figure)
-    assert "b answered a, 1 videos" in plots.alt_text(figure)
+    assert "b answered a, 1 video." in plots.alt_text(figure)
     change = analysis.confusion_difference(decided(), 4, 16, ["a", "b"])
     assert list(change) == ["class", "predicted", "difference"]
     assert change.difference.sum() == 0
     figure = plots.confusion_heatmap(change)
     assert figure.data[0].z.tolist() == [[-1, 1], [0, 0]]
     assert figure.data[0].zmin == -figure.data[0].zmax
-    assert "a answered b, +1 videos" in plots.alt_text(figure)
+    assert "a answered b, 1 video more" in plots.alt_text(figure)
 
 
 def test_outputs_without_a_class_go_by_their_number():

@@ -18,7 +18,7 @@ from workbench.plots.parts import (
     frames_axis,
     new_figure,
 )
-from workbench.words import in_frames
+from workbench.words import counted, in_frames
 
 ANSWERS = (WRONG, "#2f86cf", "#cc79a7", "#a6761d", "#8a5fbf", "#5ec8e5")  # wrong ones, the likeliest first
 LEAST, MOST = 5, 7  # percent that a class must reach once, and how many classes are drawn
@@ -187,7 +187,7 @@ def _flips_alt(table: pd.DataFrame) -> str:
     worst = table.iloc[int(table.lost.argmax())]
     return (
         f"Answers that flip against {in_frames(worst.reference)}. Most turn wrong at {in_frames(worst.num_frames)}: "
-        f"{worst.lost} videos, while {worst.gained} turn right."
+        f"{counted(worst.lost, 'video')}, while {worst.gained} turn right."
     )
 
 
@@ -198,10 +198,10 @@ def _confusion_alt(table: pd.DataFrame, value: str) -> str:
         right = table[table["class"] == table.predicted].clips.sum()
         return (
             f"{right} of {table.clips.sum()} videos are answered rightly. "
-            f"Most often confused: {most['class']} answered {most.predicted}, {most.clips} videos."
+            f"Most often confused: {most['class']} answered {most.predicted}, {counted(most.clips, 'video')}."
         )
-    grown = f"{most['class']} answered {most.predicted}, {most.difference:+d} videos"
-    return f"Changes of answers by class. What grows most: {grown}."
+    more = counted(most.difference, "video")
+    return f"Changes of answers by class. What grows most: {most['class']} answered {most.predicted}, {more} more."
 
 
 def _class_deviation_alt(rows: pd.DataFrame, num_frames: int) -> str:
