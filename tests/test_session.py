@@ -169,7 +169,7 @@ def test_records_count_only_for_the_very_checkpoint(checkpoint, folder, tmp_path
     bundled.record(path, folder, report=lambda *_: None)
     (record,) = session.recordings().values()
     assert record.title == "A network"
-    assert record.data == session.data_digest(session.open_path(path), folder)
+    assert record.data == session.clips(session.open_path(path), folder).digest
     assert record.decisions.frames == (4, 8)
     assert record.decisions.correct.sum(1).tolist() == record.accuracy.correct.tolist()
     checkpoint("tsm.safetensors", frames=(2, 4), title="A network")
@@ -203,6 +203,22 @@ def test_what_is_no_checkpoint_is_refused_with_a_sentence(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(CheckpointError, match="safetensors"):
         session.open_path(path)
+
+
+def test_the_same_videos_in_another_order_are_other_data(checkpoint, folder):
+    """Results are kept by the videos' positions."""
+    chosen = session.open_path(checkpoint())
+    names = [path.relative_to(folder.parent) for path in sorted(folder.rglob("*.mp4"))]
+    manifests = [folder.parent / "first.csv", folder.parent / "second.csv"]
+    for manifest, order in zip(manifests, (names, names[::-1]), strict=True):
+        manifest.write_text("".join(["path,label\n", *(f"{name},{name.parent.name}\n" for name in order)]))
+    for manifest in manifests:
+        (labels,) = (result.labels for result in ffn.evaluate(session.model(chosen), session.clips(chosen, manifest)))
+        sweep = session.sweep(chosen, manifest)
+        sweep.want(4)
+        finished(sweep)
+        assert sweep.tables().decisions.labels.tolist() == labels.tolist()
+    assert len({session.data_digest(chosen, manifest) for manifest in manifests}) == 2
 
 
 def test_data_with_other_classes_is_refused_with_a_sentence(checkpoint, folder):

@@ -22,6 +22,7 @@ from ffn.checkpoint import load, save
 from ffn.data import Clips, DataError, clips_for
 from ffn.evaluation import Result, evaluate
 from ffn.files import cache_folder, file_hash, read_csv
+from ffn.fingerprints import fingerprint
 from ffn.model import FrameFlexible
 from ffn.official import is_torch_file, load_official
 from ffn.policies import any_frame
@@ -274,7 +275,7 @@ def rendering() -> Task:
 
 
 def data_digest(checkpoint: Checkpoint, source: Path) -> str:
-    """The hash of the data; `DataError` when this checkpoint cannot use it."""
+    """The hash of the data, of its order too; `DataError` when this checkpoint cannot use it."""
     source = source.expanduser()
     folders = [source, *(child for child in source.glob("*") if child.is_dir())] if source.exists() else []
     return _data_digest(
@@ -284,7 +285,7 @@ def data_digest(checkpoint: Checkpoint, source: Path) -> str:
 
 @st.cache_resource(show_spinner="Looking through the videos", max_entries=64)
 def _data_digest(digest: str, source: str, modified: tuple[int, ...], _checkpoint: Checkpoint) -> str:
-    return clips_for(_checkpoint.card, source, (1,)).digest
+    return fingerprint(clips_for(_checkpoint.card, source, (1,)))
 
 
 def listing(source: Path) -> Clips:
@@ -437,7 +438,7 @@ def _embedded(chosen: Selection) -> Known:
     task = rendering()
     every = recordings()
     record = every.get(chosen.checkpoint.digest)
-    digest = data_digest(chosen.checkpoint, task.result) if task.result else None
+    digest = clips(chosen.checkpoint, task.result).digest if task.result else None
     others = {
         other.title: other
         for checkpoint, other in every.items()
