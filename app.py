@@ -14,6 +14,10 @@ from workbench.report import html
 TITLE = "Frame Flexible Networks"
 UPLOAD, EMBEDDED, FOLDER = "an upload", "moving_shapes, test split", "a folder or manifest"
 LARGEST_UPLOAD = 500  # MB
+# On the light primary colour of the dark theme Streamlit writes in white, which cannot be read.
+DARK_ON_LIGHT = """<style>
+@media (prefers-color-scheme: dark) { [data-testid=stBaseButton-primary], [data-tag] { color: #10151c } }
+</style>"""
 
 
 def sidebar() -> session.Selection | None:
@@ -92,6 +96,7 @@ def local_path(label: str, key: str) -> str:
 
 session.settle()
 st.set_page_config(page_title=TITLE, page_icon="🎞️", layout="wide")
+st.html(DARK_ON_LIGHT)
 page = st.navigation(
     [
         st.Page("workbench/pages/overview.py", title="Overview", icon=":material/insights:"),
