@@ -37,6 +37,7 @@ DEMO = ROOT / "workbench" / "demo"
 SCREENSHOTS = ROOT / "screenshots"
 CHECKPOINT = "tsm-16"
 PAGES = re.findall(r"pages/(\w+)\.py", (ROOT / "app.py").read_text(encoding="utf-8"))
+DARK = "rgb(16, 21, 28)"  # the background in the dark, of .streamlit/config.toml
 PATIENCE = 60_000  # milliseconds: continuous integration is slow
 
 # The least that a page with these charts can do: every figure is in memory, nothing else is drawn.
@@ -72,6 +73,15 @@ frames => {
     const look = () => { if (shown()) window.took = performance.now() - start; else requestAnimationFrame(look); };
     look();
   }, {once: true, capture: true});
+}
+"""
+
+# Keeps the time at which the page was drawn anew the last time.
+QUIET = """
+() => {
+  window.drawn = performance.now();
+  const look = () => { window.drawn = performance.now(); };
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true, attributes: true });
 }
 """
 
@@ -212,10 +222,27 @@ def test_the_slider_shows_what_is_recorded_and_nothing_leaves_the_machine(addres
 
 def opened(page: Page, address: str, name: str, **choices: object) -> Page:
     """A page by its permalink, once its script has run to the end."""
-    page.goto(link(address, **choices).replace("/?", f"/{'' if name == 'overview' else name}?"))
-    expect(page.get_by_test_id("stMain").locator("h3, h4").first).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
+    painted(page, address, name, **choices)
+    finished(page)
     return page
+
+
+def painted(page: Page, address: str, name: str, **choices: object) -> None:
+    """Opens a page by its permalink, until its first words or numbers are there."""
+    page.goto(link(address, **choices).replace("/?", f"/{'' if name == 'overview' else name}?"))
+    first = page.get_by_test_id("stMain").locator("h3, h4, [data-testid=stMetric]").first
+    expect(first).to_be_visible(timeout=PATIENCE)
+
+
+def finished(page: Page) -> None:
+    """Waits until the script of a page has run to the end."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=PATIENCE)
+
+
+def quiet(page: Page) -> None:
+    """Waits until a page has not been drawn anew for a second: what is done meanwhile may be lost."""
+    page.evaluate(QUIET)
+    page.wait_for_function("performance.now() - window.drawn > 1000", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -231,6 +258,7 @@ def click(page: Page, key: str, x: str, y: str | float) -> None:
     """Clicks a chart where its axes say x and y."""
     chart = page.locator(f".st-key-{key}_chart .js-plotly-plot")
     expect(chart.locator(".main-svg").first).to_be_attached(timeout=PATIENCE)
+    quiet(page)
     chart.click(position=chart.evaluate(PLACE, [x, y]))
 
 
@@ -260,7 +288,8 @@ def test_an_uploaded_video_is_answered_at_every_count(address, chromium):
 def test_keys_walk_through_the_videos(address, chromium):
     with watched(chromium, address, viewport={"width": 1280, "height": 1180}) as page:
         number = opened(page, address, "videos", frames=4).get_by_label("Video", exact=True)
-        expect(number).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_test_id("stImage").first).to_be_visible(timeout=PATIENCE)
+        quiet(page)
         for key, there in (("n", "1"), ("n", "2"), ("p", "1")):
             page.keyboard.press(key)
             expect(number).to_have_value(there, timeout=PATIENCE)
@@ -286,16 +315,44 @@ def test_a_click_on_a_layer_shows_its_channels(address, chromium):
         expect(chart).to_have_attribute("aria-label", re.compile("channels of layer3.0.bn1"), timeout=PATIENCE)
 
 
+LOOKS = {"light": ("light", 1280, 1180), "dark": ("dark", 1280, 1180), "phone": ("light", 390, 2100)}
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_serious(address, chromium, name):
     page = opened(chromium.new_page(viewport={"width": 1280, "height": 1180}), address, name, frames=8)
     if name == "videos":  # the words under the thumbnails come with them
         expect(page.get_by_test_id("stImage").first).to_be_visible(timeout=PATIENCE)
     page.wait_for_timeout(1000)
-    found = Axe().run(page).response["violations"]
-    serious = {v["id"]: [n["html"][:160] for n in v["nodes"]] for v in found if v["impact"] in ("serious", "critical")}
-    assert not serious
+    assert not serious(page)
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 1180})
+    expect(page.get_by_test_id("stApp")).to_have_css("background-color", DARK, timeout=PATIENCE)
+    page.wait_for_timeout(1000)
+    assert not serious(page)
     page.close()
+
+
+def serious(page: Page) -> dict[str, list[str]]:
+    """What axe finds serious on a page, by its rule."""
+    found = Axe().run(page).response["violations"]
+    return {v["id"]: [n["html"][:160] for n in v["nodes"]] for v in found if v["impact"] in ("serious", "critical")}
+
+
+def test_no_page_lets_one_wait(address, chromium, capsys):
+    times = {}
+    for name in PAGES:
+        page, start = chromium.new_page(viewport={"width": 1280, "height": 1180}), time.monotonic()
+        painted(page, address, name, frames=8)
+        first = time.monotonic() - start
+        finished(page)
+        times[name] = first, time.monotonic() - start
+        page.close()
+    with capsys.disabled():
+        print(f"\n{'seconds':16}{'first paint':>12}{'all of it':>12}")
+        for name, (first, last) in times.items():
+            print(f"{name:16}{first:12.1f}{last:12.1f}")
+    assert max(last for _, last in times.values()) < 10
 
 
 def test_what_was_selected_comes_in_one_file(address, chromium, tmp_path):
@@ -344,9 +401,6 @@ def test_pages_keep_the_selection(address, chromium):
     expect(page.get_by_role("slider")).to_have_value("8", timeout=PATIENCE)
     expect(page.get_by_text("How far the statistics move")).to_be_visible(timeout=PATIENCE)
     page.close()
-
-
-LOOKS = {"light": ("light", 1280, 1180), "dark": ("dark", 1280, 1180), "phone": ("light", 390, 2100)}
 
 
 @pytest.mark.parametrize("look", LOOKS)
