@@ -58,46 +58,52 @@ def diagnosis(
     divergences: pd.DataFrame,
     others: Mapping[str, pd.DataFrame],
     policy: str = "nearest",
-) -> str:
-    """In words, what is wrong with a network trained at `frames` at `num_frames`, and what helps.
+) -> tuple[str, ...]:
+    """In sentences, how a network trained at `frames` does at `num_frames`, what its norms see there, what helps.
 
     `accuracies` and `divergences` are its tables of `accuracy` and `divergence`, `others` the accuracies of other
     networks on the same data, by name, `policy` what answers counts that were not trained.
     """
     top1 = _at(accuracies, num_frames)
     if top1 is None:
-        return f"At {in_frames(num_frames)} the accuracy is not known yet."
+        return (f"At {in_frames(num_frames)} the accuracy is not known yet.",)
     trained = {t: found for t in frames if (found := _at(accuracies, t)) is not None}
     reached = {name: found for name, table in others.items() if (found := _at(table, num_frames)) is not None}
-    change = f"{_change(num_frames, top1, trained)}{_worst(divergences, num_frames)}"
-    wrong = f"At {in_frames(num_frames)} this network {change}."
-    return f"{wrong} {_help(tuple(frames), num_frames, top1, reached, policy)}"
+    shifted = _shifted(divergences, num_frames)
+    helped = _help(tuple(frames), num_frames, top1, reached, policy)
+    return tuple(sentence for sentence in (_accuracy(num_frames, top1, trained), shifted, helped) if sentence)
 
 
-def _change(num_frames: int, top1: float, trained: Mapping[int, float]) -> str:
+def _accuracy(num_frames: int, top1: float, trained: Mapping[int, float]) -> str:
+    right = f"this network is right on {top1:.0f} % of the clips"
     if not trained:
-        return f"reaches {top1:.0f} %"
+        return f"At {in_frames(num_frames)} {right}."
     best = max(trained, key=lambda t: trained[t])
+    where = f"at {in_frames(best)}, {'where it was trained' if len(trained) == 1 else 'its best trained count'}"
     points = round(trained[best] - top1)
     if num_frames == best:
-        return f"is at its best trained count, {top1:.0f} %"
+        return f"{where.capitalize()}, {right}."
     if points == 0:
-        return f"does as well as at its best trained count ({best})"
-    verb = "loses" if points > 0 else "gains"
-    return f"{verb} {counted(abs(points), 'point')} against its best trained count ({best})"
+        return f"At {in_frames(num_frames)} {right}, as {where}."
+    change = f"{counted(abs(points), 'point')} {'fewer' if points > 0 else 'more'} than {where} ({trained[best]:.0f} %)"
+    return f"At {in_frames(num_frames)} {right}, {change}."
 
 
-def _worst(divergences: pd.DataFrame, num_frames: int) -> str:
+def _shifted(divergences: pd.DataFrame, num_frames: int) -> str:
     rows = divergences[divergences.num_frames == num_frames]
     if rows.empty:
         return ""
     worst = rows.iloc[int(rows.mean_shift.argmax())]
-    return f"; {worst.layer} is {worst.mean_shift:.1f} sigma off"
+    return (
+        "The paper blames the normalisation: what the norms see is shifted against the statistics that they keep from "
+        f"training, here by up to {worst.mean_shift:.2f} standard deviations (in {worst.layer}). "
+        "The page Normalisation tests how much of the loss that explains."
+    )
 
 
 def _help(frames: tuple[int, ...], num_frames: int, top1: float, reached: Mapping[str, float], policy: str) -> str:
     best = max(reached, key=lambda name: reached[name], default="")
-    better = f"{best} reaches {reached[best]:.0f} % here" if best and reached[best] >= top1 + 1 else ""
+    better = f"{best} is right on {reached[best]:.0f} % here" if best and reached[best] >= top1 + 1 else ""
     branch = nearest(num_frames, frames)
     if num_frames in frames or len(frames) > 1:
         kind = "It was trained" if len(frames) == 1 else f"Its branch {branch}, trained"
@@ -108,7 +114,10 @@ def _help(frames: tuple[int, ...], num_frames: int, top1: float, reached: Mappin
         return f"{kind} {where}{answers}{rest}."
     if best and not better:
         return "No other network here does better at this count."
-    advice = "A network trained at this frame count, or one FFN with a private branch, helps"
+    advice = (
+        f"What helps: a network trained at {in_frames(num_frames)}, or one frame-flexible network (FFN), whose weights "
+        "serve every count and whose norms are private to each"
+    )
     return f"{advice}: {better}." if better else f"{advice}."
 
 

@@ -13,12 +13,13 @@ from workbench.words import in_frames
 
 
 def say(chosen: Selection, now: Known) -> None:
-    """The sentence at the top."""
+    """The sentences at the top."""
     others = {title: other.accuracy for title, other in now.others.items()}
     frames = chosen.checkpoint.card["frames"]
     tables = now.tables.accuracy, now.tables.divergence
-    text = analysis.diagnosis(frames, chosen.num_frames, *tables, others, chosen.policy)
-    st.subheader(text, anchor=False)
+    accuracy, *reasons = analysis.diagnosis(frames, chosen.num_frames, *tables, others, chosen.policy)
+    st.subheader(accuracy, anchor=False)
+    st.markdown("  \n".join(reasons))
 
 
 def tiles(chosen: Selection, now: Known) -> None:
