@@ -95,15 +95,15 @@ def _shifted(divergences: pd.DataFrame, num_frames: int) -> str:
         return ""
     worst = rows.iloc[int(rows.mean_shift.argmax())]
     return (
-        "The paper blames the normalisation: what the norms see is shifted against the statistics that they keep from "
-        f"training, here by up to {worst.mean_shift:.2f} standard deviations (in {worst.layer}). "
-        "The page Normalisation tests how much of the loss that explains."
+        "Why, in the paper's view: the norms keep statistics from training, and what they see at "
+        f"{in_frames(num_frames)} is up to {worst.mean_shift:.2f} standard deviations off ({worst.layer}). "
+        "The page Normalisation puts that to the test."
     )
 
 
 def _help(frames: tuple[int, ...], num_frames: int, top1: float, reached: Mapping[str, float], policy: str) -> str:
     best = max(reached, key=lambda name: reached[name], default="")
-    better = f"{best} is right on {reached[best]:.0f} % here" if best and reached[best] >= top1 + 1 else ""
+    better = f"the best here is {best}, with {reached[best]:.0f} %" if best and reached[best] >= top1 + 1 else ""
     branch = nearest(num_frames, frames)
     if num_frames in frames or len(frames) > 1:
         kind = "It was trained" if len(frames) == 1 else f"Its branch {branch}, trained"
