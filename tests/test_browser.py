@@ -285,6 +285,20 @@ def test_an_uploaded_video_is_answered_at_every_count(address, chromium):
             page.get_by_test_id("stSidebar").get_by_role("slider").press("ArrowRight")
 
 
+def test_what_the_camera_records_is_looked_at(address, chromium):
+    with watched(chromium, address, viewport={"width": 1280, "height": 1180}) as page:
+        opened(page, address, "your_video", frames=4, video="the camera")
+        page.get_by_role("button", name="Record").click(timeout=PATIENCE)
+        expect(page.get_by_text(re.compile(r"Recording: \d\d frames"))).to_be_visible(timeout=PATIENCE)
+        expect(page.locator(".js-plotly-plot").first).to_be_attached(timeout=PATIENCE)
+        page.get_by_role("button", name="Stop").click()
+        told = page.get_by_text(re.compile(r"Recorded \d+ frames"))
+        expect(told).to_be_visible(timeout=PATIENCE)
+        frames = re.search(r"\d+", told.inner_text()).group()
+        expect(page.locator("h3")).to_contain_text("At 4 frames this network sees", timeout=PATIENCE)
+        expect(page.get_by_text(f"The video has {frames} frames")).to_be_visible()
+
+
 def test_keys_walk_through_the_videos(address, chromium):
     with watched(chromium, address, viewport={"width": 1280, "height": 1180}) as page:
         number = opened(page, address, "videos", frames=4).get_by_label("Video", exact=True)
