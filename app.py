@@ -9,6 +9,7 @@ from ffn.card import CheckpointError
 from ffn.policies import POLICIES
 from workbench import session
 from workbench.background import SLIDER
+from workbench.elements import PAGE
 from workbench.report import html
 
 TITLE = "Frame Flexible Networks"
@@ -94,23 +95,35 @@ def local_path(label: str, key: str) -> str:
     return st.text_input(label, key=key, bind="query-params").strip().strip("\"'")
 
 
+def follow_link() -> None:
+    """Goes to the page that a link names.
+
+    The path of a page would do too, but there Streamlit first looks for its server below that path, in vain.
+    """
+    wanted = {name: st.query_params.get_all(name) for name in st.query_params}
+    name = wanted.pop(PAGE, [""])[-1]
+    for page in PAGES:
+        if name and page.url_path == name:
+            st.switch_page(page, query_params=wanted)
+
+
 session.settle()
 st.set_page_config(page_title=TITLE, page_icon="🎞️", layout="wide")
 st.html(DARK_ON_LIGHT)
-page = st.navigation(
-    [
-        st.Page("workbench/pages/overview.py", title="Overview", icon=":material/insights:"),
-        st.Page("workbench/pages/cost.py", title="Cost", icon=":material/speed:"),
-        st.Page("workbench/pages/normalisation.py", title="Normalisation", icon=":material/equalizer:"),
-        st.Page("workbench/pages/videos.py", title="Videos", icon=":material/video_library:"),
-        st.Page("workbench/pages/classes.py", title="Classes", icon=":material/grid_on:"),
-        st.Page("workbench/pages/representations.py", title="Representations", icon=":material/scatter_plot:"),
-        st.Page("workbench/pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
-        st.Page("workbench/pages/your_video.py", title="Your video", icon=":material/videocam:"),
-        st.Page("workbench/pages/train.py", title="Train", icon=":material/model_training:"),
-        st.Page("workbench/pages/lesson.py", title="Lesson", icon=":material/school:"),
-    ]
-)
+PAGES = [
+    st.Page("workbench/pages/overview.py", title="Overview", icon=":material/insights:"),
+    st.Page("workbench/pages/cost.py", title="Cost", icon=":material/speed:"),
+    st.Page("workbench/pages/normalisation.py", title="Normalisation", icon=":material/equalizer:"),
+    st.Page("workbench/pages/videos.py", title="Videos", icon=":material/video_library:"),
+    st.Page("workbench/pages/classes.py", title="Classes", icon=":material/grid_on:"),
+    st.Page("workbench/pages/representations.py", title="Representations", icon=":material/scatter_plot:"),
+    st.Page("workbench/pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+    st.Page("workbench/pages/your_video.py", title="Your video", icon=":material/videocam:"),
+    st.Page("workbench/pages/train.py", title="Train", icon=":material/model_training:"),
+    st.Page("workbench/pages/lesson.py", title="Lesson", icon=":material/school:"),
+]
+page = st.navigation(PAGES)
+follow_link()
 with st.sidebar:
     session.select(sidebar())
     report()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
@@ -17,6 +17,7 @@ from workbench.session import Checkpoint, Known, Selection
 from workbench.views import Origin, View
 from workbench.words import counted
 
+PAGE = "page"  # what a link calls the page
 STATELESS = "No norm of this network keeps statistics, so there is nothing to compare."
 
 
@@ -158,9 +159,11 @@ def behind(view: View) -> None:
 
 def link() -> str:
     """The address of what the viewer sees; uploads stay out of it."""
-    page = (st.context.url or "").partition("?")[0]
-    choices = urlencode({name: st.query_params.get_all(name) for name in st.query_params}, doseq=True)
-    return f"{page}?{choices}" if choices else page
+    here = (st.context.url or "").partition("?")[0]
+    page = urlsplit(here).path.rpartition("/")[-1]
+    choices = {PAGE: page} if page else {}
+    choices |= {name: st.query_params.get_all(name) for name in st.query_params}
+    return here.removesuffix(page) + (f"?{urlencode(choices, doseq=True)}" if choices else "")
 
 
 def advance(task: Task | None, text: str, *, cancel: str = "") -> None:
