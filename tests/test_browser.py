@@ -253,6 +253,19 @@ def test_every_page_opens_by_its_link_without_a_complaint(address, chromium, nam
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_the_link_of_a_view_leads_back_to_it(address, chromium):
+    with watched(chromium, address, viewport={"width": 1280, "height": 1180}) as page:
+        opened(page, address, "normalisation", frames=3, layer="layer3.0.bn1")
+        page.get_by_text("Table, Python, report").first.click()
+        shown = page.locator("code", has_text=f"{address}/?page=normalisation")
+        expect(shown).to_be_visible(timeout=PATIENCE)
+        page.goto(shown.inner_text())
+        expect(page).to_have_url(
+            re.compile(r"/normalisation\?(?=.*frames=3)(?=.*layer=layer3.0.bn1)"), timeout=PATIENCE
+        )
+        expect(page.locator(".st-key-channels_chart").first).to_be_visible(timeout=PATIENCE)
+
+
 def click(page: Page, key: str, x: str, y: str | float) -> None:
     """Clicks a chart where its axes say x and y."""
     chart = page.locator(f".st-key-{key}_chart .js-plotly-plot")

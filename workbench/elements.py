@@ -161,7 +161,7 @@ def link() -> str:
     """The address of what the viewer sees; uploads stay out of it."""
     here = (st.context.url or "").partition("?")[0]
     page = urlsplit(here).path.rpartition("/")[-1]
-    choices = {PAGE: page} if page else {}
+    choices: dict[str, Any] = {PAGE: page} if page else {}
     choices |= {name: st.query_params.get_all(name) for name in st.query_params}
     return here.removesuffix(page) + (f"?{urlencode(choices, doseq=True)}" if choices else "")
 
