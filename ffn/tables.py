@@ -36,7 +36,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 SMALL = (32, 64, 128, 256)
 SHORT = 24  # epochs of the backbones that cost more
-RECORDED = {"capture": True}  # on a GPU, which was tried for these
+RECORDED = {"capture": True}  # on a GPU, where resnet10t and TEA were tried; the other ResNets are alike
 BACKBONES: dict[str, dict[str, Any]] = {
     "resnet10t": {**RECORDED, "architecture": "resnet10t", "model_options": {"channels": SMALL, "stem_width": 16}},
     "resnet14t": {

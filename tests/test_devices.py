@@ -11,6 +11,7 @@ import ffn
 from ffn import Training, policy_comparison
 from ffn.branches import with_branch
 from ffn.budget import Policy
+from ffn.capture import Captured
 from ffn.costs import latency
 from ffn.losses import METHODS
 from ffn.policies import POLICIES
@@ -114,6 +115,19 @@ def test_a_recorded_step_has_the_gradients_and_statistics_of_one_that_is_not(fol
         buffers = dict(trainers[1].model.named_buffers())
         for name, buffer in trainers[0].model.named_buffers():
             assert torch.allclose(buffer.float(), buffers[name].float(), rtol=2e-2, atol=2e-2), name
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [(RuntimeError("no copies\nmore"), ValueError), (torch.OutOfMemoryError("full"), torch.OutOfMemoryError)],
+)
+def test_what_cannot_be_recorded_is_one_line_and_a_full_device_stays_one(device, monkeypatch, problem, said):
+    def refuse(*_, **__):
+        raise problem
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", refuse)
+    with pytest.raises(said, match=r"cannot be recorded \(no copies\); train it without|full"):
+        Captured(network().to(device))(torch.zeros(2, 4, 3, 32, 32, device=device), 4)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
