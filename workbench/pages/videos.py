@@ -87,9 +87,8 @@ def card(row: Mapping[Any, Any], image: bytes | None, current: bool) -> None:
         st.image(image, width="stretch", alt=f"Middle frame of video {row['index']}, {row['class']}")
     right = row["class"] == row["predicted_after"]
     said = ":green[✓]" if right else f":orange[✗ {row['predicted_after']}]"
-    st.markdown(
-        f":small[{row['class']} {said}]".replace("_", f"_{BREAK}")
-    )  # a caption would fade the colours below what can be read
+    words = f"{row['class']} {said}".replace("_", f"_{BREAK}")
+    st.markdown(f":small[{words}]")  # a caption would fade the colours below what can be read
     st.button(
         str(row["index"]),
         key=f"look_{row['index']}",
