@@ -153,6 +153,13 @@ def test_a_first_step_whose_gradients_overflow_is_skipped_in_silence(brightness)
     assert trainer.scaler.get_scale() == 2.0**39
 
 
+@pytest.mark.parametrize("has", [True, False])
+def test_a_cpu_without_bfloat16_trains_in_single_precision(brightness, monkeypatch, has):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has)
+    trainer = Trainer(network(), clips_of(brightness), Training(precision="bfloat16"))
+    assert trainer.precision == (torch.bfloat16 if has else None)
+
+
 def test_training_may_be_left_early(brightness):
     model = network()
     run = train(model, clips_of(brightness), Training(epochs=1000, batch_size=4))
