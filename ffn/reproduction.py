@@ -26,7 +26,7 @@ from ffn.progress import Report
 from ffn.provenance import commit, machine
 from ffn.results import COLUMNS, RESULTS, TABLES, read
 from ffn.runs import run
-from ffn.tables import SEEDS, Entry, entries, members, origin, pretraining, recipe, recipe_of, tested
+from ffn.tables import SEEDS, Entry, counts, entries, members, origin, pretraining, recipe, recipe_of, tested
 
 PATIENCE = 0.5  # seconds until it is asked again whether the others are done
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,7 +129,7 @@ class Reproduction:
 
     def _make_rows(self, entry: Entry, seed: int) -> None:
         if not self._is_there(entry, seed):
-            self._write(entry, seed, self.answers(entry, seed))
+            self._write(entry, seed, self._known_rows(entry, seed) or self._new_rows(entry, seed))
 
     def answers(self, entry: Entry, seed: int) -> Answers:
         """What the entry's network gives on the test split; trained first where it is not there yet."""
@@ -185,21 +185,26 @@ class Reproduction:
 
     def _is_there(self, entry: Entry, seed: int) -> bool:
         key = {**_key(entry, seed), "recipe": recipe(entry)}
-        return any(all(row[name] == value for name, value in key.items()) for row in read(self.output))
+        return any(key.items() <= row.items() for row in read(self.output))
 
-    def _write(self, entry: Entry, seed: int, answers: Answers) -> None:
+    def _known_rows(self, entry: Entry, seed: int) -> list[Row]:
+        """The rows of another table that tell all of the same network; none where some count is missing."""
+        network = {"recipe": recipe(entry), "seed": str(seed)}
+        rows = {int(row["num_frames"]): row for row in read(self.output) if network.items() <= row.items()}
+        return [rows[t] for t in counts(entry)] if rows.keys() >= set(counts(entry)) else []
+
+    def _new_rows(self, entry: Entry, seed: int) -> list[Row]:
+        answers = self.answers(entry, seed)
+        about = {name: str(getattr(answers, name)) for name in ("params", "commit", "machine")}
+        about |= {"recipe": recipe(entry), "clips": str(len(answers.labels))}
+        return [{**about, "num_frames": str(t), "top1": f"{answers.top1[t]:.2f}"} for t in counts(entry)]
+
+    def _write(self, entry: Entry, seed: int, rows: Sequence[Row]) -> None:
         key = _key(entry, seed)
-        about = {"params": str(answers.params), "commit": answers.commit, "machine": answers.machine}
-        new = [
-            {**key, "num_frames": str(t), "top1": f"{top1:.2f}", "clips": str(len(answers.labels)), **about}
-            for t, top1 in answers.top1.items()
-            if t in TABLES[entry.table].counts
-        ]
-        new = [{**row, "recipe": recipe(entry)} for row in new]
         with FileLock(f"{self.output}.lock"):
-            kept = [row for row in read(self.output) if any(row[name] != value for name, value in key.items())]
-            rows = sorted([*kept, *new], key=_place)
-            write_csv(self.output, [{column: row[column] for column in COLUMNS} for row in rows])
+            kept = [row for row in read(self.output) if not key.items() <= row.items()]
+            written = sorted([*kept, *({**row, **key} for row in rows)], key=_place)
+            write_csv(self.output, [{column: row[column] for column in COLUMNS} for row in written])
 
 
 def _key(entry: Entry, seed: int) -> Row:

@@ -120,6 +120,12 @@ def tested(architecture: str) -> tuple[int, ...]:
     return tuple(sorted({t for name, table in TABLES.items() if name != "8" for t in table.counts}))
 
 
+def counts(entry: Entry) -> list[int]:
+    """The frame counts of an entry's rows."""
+    seen = tested(BACKBONES[entry.backbone]["architecture"])
+    return [t for t in TABLES[entry.table].counts if t in seen]
+
+
 def recipe_of(entry: Entry) -> dict[str, Any]:
     """The recipe behind an entry: what decides the outcome, but for the seed and what the training starts from."""
     return {**COMMON, **BACKBONES[entry.backbone], "frames": entry.branches, **METHODS[entry.method]}

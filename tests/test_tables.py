@@ -105,6 +105,21 @@ def test_the_rows_of_a_table_are_made_once(tiny, tmp_path, data, monkeypatch):
     assert results.read(tmp_path / "rows.csv") == rows
 
 
+def test_what_another_table_tells_of_a_network_is_not_measured_again(tiny, tmp_path, data, monkeypatch):
+    monkeypatch.setattr(reproduction, "entries", lambda names=("5",): [Entry(name, "single", (8,)) for name in names])
+    making(tmp_path, data).run(["fig2"], [0])
+    monkeypatch.setattr(Reproduction, "answers", lambda *_: pytest.fail("is known"))
+    making(tmp_path, data).run(["1", "5"], [0])
+    rows = {(row.pop("table"), row["num_frames"]): row for row in results.read(tmp_path / "rows.csv")}
+    assert rows.keys() == {
+        *(("fig2", t) for t in ("4", "8", "12", "16")),
+        *((n, t) for n in "15" for t in ("4", "8", "16")),
+    }
+    assert all(row == rows["fig2", t] for (_, t), row in rows.items())
+    with pytest.raises(pytest.fail.Exception, match="is known"):
+        making(tmp_path, data).run(["3"], [0])  # 24 frames were not written down
+
+
 def test_a_changed_recipe_replaces_its_rows(tiny, tmp_path, data, monkeypatch):
     monkeypatch.setattr(reproduction, "entries", lambda tables=(): [Entry("1", "single", (4,))])
     making(tmp_path, data).run()
