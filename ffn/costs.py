@@ -2,12 +2,16 @@
 
 import time
 import weakref
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -68,6 +72,47 @@ class _Alive(TorchDispatchMode):
 
     def _free(self, size: int) -> None:
         self.now -= size
+
+
+class Saved:
+    """Bytes that autograd holds for the backward pass, now and at most so far.
+
+    A storage counts once however often it is saved, from when it is first saved until the graph lets it go.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.now = self.peak = 0
+        self._own = {tensor.untyped_storage()._cdata for tensor in [*model.parameters(), *model.buffers()]}
+        self._times: Counter[int] = Counter()
+
+    def pack(self, tensor: Tensor) -> "_Held":
+        held, storage = _Held(tensor), tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._own:
+            self.now += 0 if self._times[key] else size
+            self.peak = max(self.peak, self.now)
+            self._times[key] += 1
+            weakref.finalize(held, self._release, key, size)
+        return held
+
+    def _release(self, key: int, size: int) -> None:
+        self._times[key] -= 1
+        self.now -= 0 if self._times[key] else size
+
+
+class _Held:
+    """A tensor that autograd keeps; unlike a tensor it tells when it goes."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+@contextmanager
+def saved_activations(model: nn.Module) -> Iterator[Saved]:
+    """Counts what passes of `model` within save for their gradients, its own parameters and buffers aside."""
+    saved = Saved(model)
+    with saved_tensors_hooks(saved.pack, lambda held: held.tensor):
+        yield saved
 
 
 def parameters(model: nn.Module) -> int:

@@ -8,7 +8,7 @@ seen once by each network, when it is trained.
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,14 @@ def averaged(members: Sequence[Answers]) -> Answers:
     return replace(first, logits=logits, params=sum(member.params for member in members))
 
 
+def embedded(report: Report, workers: int = 2) -> dict[str, Path]:
+    """The manifests of the embedded data by split, rendered where it is not there."""
+    return {
+        split: moving_shapes.prepare(split, workers=workers, progress=partial(report, f"rendering {split}"))
+        for split in moving_shapes.SPLITS
+    }
+
+
 class BusyError(Exception):
     """Another process is at a training that is needed."""
 
@@ -118,10 +126,12 @@ class Reproduction:
     ) -> None:
         self.output, self.folder = output, folder or cache_folder() / "tables"
         self.device, self.report = device, report
-        self.data = data or {
-            split: moving_shapes.prepare(split, progress=partial(report, f"rendering {split}"))
-            for split in moving_shapes.SPLITS
-        }
+        self._data = data
+
+    @cached_property
+    def data(self) -> Mapping[str, Path]:
+        """Manifest by split; where nothing is missing nobody asks."""
+        return self._data or embedded(self.report)
 
     def run(self, tables: Sequence[str] = tuple(TABLES), seeds: Sequence[int] = SEEDS) -> None:
         """Makes the rows that are missing; what other processes are at is left to them, and waited for at the end."""

@@ -11,7 +11,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch
 import sys
 import tempfile
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,13 +20,12 @@ from statistics import median
 import timm
 import torch
 from conftest import error, redraw
-from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
+from torch import Tensor
 
 import ffn
 from ffn import moving_shapes, tables, train
 from ffn.bundled import DEMO, PREPROCESSING
-from ffn.costs import parameters
+from ffn.costs import parameters, saved_activations
 from ffn.experiment import Experiment
 from ffn.losses import temporal_distillation
 from ffn.order import InOrder
@@ -140,45 +138,6 @@ def routing(num_frames: int = 4, size: int = 64, calls: int = 1000) -> list[Row]
 # 2. A training step of three streams against one of the longest
 
 
-@contextmanager
-def saved_activations(model: nn.Module):
-    """Counts the bytes that autograd holds for the backward pass: a list of one number, their peak.
-
-    A storage counts once however often it is saved, from when it is first saved until the graph lets it go, and the
-    model's own parameters and buffers do not count.
-    """
-    own = {tensor.untyped_storage()._cdata for tensor in [*model.parameters(), *model.buffers()]}
-    held: dict[int, int] = {}
-    peak, live = [0], [0]
-
-    def pack(tensor: Tensor) -> "Saved":
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        saved = Saved(tensor)
-        if key not in own:
-            if not held.get(key):
-                live[0] += storage.nbytes()
-                peak[0] = max(peak[0], live[0])
-            held[key] = held.get(key, 0) + 1
-            weakref.finalize(saved, release, key, storage.nbytes())
-        return saved
-
-    def release(key: int, size: int) -> None:
-        held[key] -= 1
-        if not held[key]:
-            live[0] -= size
-
-    with saved_tensors_hooks(pack, lambda saved: saved.tensor):
-        yield peak
-
-
-class Saved:
-    """A tensor that autograd keeps; unlike a tensor it tells when it goes."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-
-
 def step(model: ffn.FrameFlexible, batch: int, size: int, frames: Sequence[int] = ()) -> Callable[[], None]:
     """One training step of a model: its streams, or those of some `frames`, without the optimiser."""
     streams = {t: torch.randn(batch, t, 3, size, size) for t in frames or model.frames}
@@ -195,9 +154,9 @@ def step(model: ffn.FrameFlexible, batch: int, size: int, frames: Sequence[int] 
 def peak_bytes(model: ffn.FrameFlexible, batch: int, size: int) -> int:
     """Most bytes of activations that a training step holds at once."""
     run = step(model, batch, size)
-    with saved_activations(model) as peak:
+    with saved_activations(model) as saved:
         run()
-    return peak[0]
+    return saved.peak
 
 
 def training(batch: int = 8, size: int = 64, pairs: int = 6) -> list[Row]:

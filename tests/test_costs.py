@@ -5,7 +5,7 @@ import torch
 from conftest import private, small
 
 import ffn
-from ffn.costs import Size, latency, parameters, stored
+from ffn.costs import Size, latency, parameters, saved_activations, stored
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,20 @@ def test_what_is_stored_is_the_file_less_its_header(checkpoint, frames):
     path = checkpoint(frames=frames)
     header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
     assert stored(ffn.load(path)).bytes == path.stat().st_size - header
+
+
+def test_saved_activations_are_those_that_the_gradients_need_by_hand():
+    """A linear layer keeps its input, a ReLU its output, which is the next one's input: it counts once."""
+    network = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    inputs = torch.zeros(5, 6)
+    one = 4 * (5 * 6 + 5 * 4)
+    with saved_activations(network) as saved:
+        first = network(inputs).sum()
+        assert saved.now == saved.peak == one
+        second = network(inputs).sum()
+        assert saved.peak == one + 4 * 5 * 4  # the same inputs
+        first.backward(), second.backward()
+        del first, second
+        assert (saved.now, saved.peak) == (0, one + 4 * 5 * 4)
+    network(inputs)
+    assert saved.now == 0

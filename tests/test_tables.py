@@ -150,6 +150,22 @@ def test_two_processes_share_the_work(tmp_path, data):
     assert len(list((tmp_path / "tables").glob("*/test.npz"))) == (4 + 1) * 2
 
 
+def test_processes_that_find_all_rows_there_neither_render_nor_train(tmp_path, monkeypatch):
+    monkeypatch.setenv("FFN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(reproduction, "embedded", lambda *_, **__: {})
+    output = tmp_path / "rows.csv"
+    output.write_bytes(results.RESULTS.read_bytes())
+    for count in ("1", "2"):
+        assert main(["reproduce", "tables", "--only", "fig2", "--output", str(output), "--processes", count]) == 0
+    assert output.read_bytes() == results.RESULTS.read_bytes()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_work_is_for_one_process_at_least(capsys):
+    assert main(["reproduce", "tables", "--only", "fig2", "--processes", "0"]) == 1
+    assert "the number of processes must be at least 1, got 0" in capsys.readouterr().err
+
+
 def test_an_ensemble_is_the_mean_of_probabilities():
     rng = np.random.default_rng(0)
     members = [Answers({4: rng.normal(size=(5, 3))}, np.arange(5) % 3, 10, "c", "m") for _ in range(3)]

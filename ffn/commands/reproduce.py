@@ -1,11 +1,15 @@
 """`ffn reproduce`: the experiments behind the numbers of this repository."""
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ffn.commands import Commands
 from ffn.commands.formatting import table, table_of
 from ffn.commands.progress_bar import ProgressBar
+from ffn.processes import processes
+from ffn.progress import Report
 
 GAINS = ("top1", "gained", "share")
 
@@ -17,6 +21,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--output", type=Path, help="where to (default: workbench/demo, workbench/results)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of tables and any-frame")
     parser.add_argument("--device", default="cpu", help="that trains for tables and any-frame")
+    parser.add_argument("--processes", type=int, default=1, help="that share the trainings for tables and any-frame")
     parser.add_argument("--show", action="store_true", help="print what is there, train nothing")
     parser.set_defaults(command=run)
 
@@ -44,14 +49,35 @@ def _tables(options: argparse.Namespace) -> None:
     if unknown := set(wanted) - TABLES.keys():
         raise ValueError(f"there is no table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
     if not options.show:
-        from ffn.reproduction import Reproduction
-
-        with ProgressBar(unit="clips") as progress:
-            Reproduction(output, device=options.device, report=progress).run(wanted, options.seeds)
+        _train(partial(_make_tables, output, options.device, wanted, options.seeds), options.processes)
     for name in wanted:
         if rows := summary(name, TABLES[name].counts, output):
             print(f"\n{TABLES[name].title}: top-1 on moving_shapes, %, by number of frames; last what the paper has")
             print(table_of(rows))
+
+
+def _make_tables(output: Path, device: str, tables: list[str], seeds: list[int], report: Report) -> None:
+    from ffn.reproduction import Reproduction
+
+    Reproduction(output, device=device, report=report).run(tables, seeds)
+
+
+def _train(work: Callable[[Report], None], count: int) -> None:
+    """`work` that is shared by `count` processes, each with a bar of its own."""
+    from ffn.reproduction import embedded
+
+    if count < 1:
+        raise ValueError(f"the number of processes must be at least 1, got {count}")
+    if count > 1:
+        with ProgressBar() as progress:  # those that share the work start none to render
+            embedded(progress, workers=count)
+    with processes(count) as run_each:
+        list(run_each(partial(_work, work), range(count)))
+
+
+def _work(work: Callable[[Report], None], line: int) -> None:
+    with ProgressBar("clips", line) as progress:
+        work(progress)
 
 
 def _normalisation(options: argparse.Namespace) -> None:
@@ -79,17 +105,20 @@ def _any_frame(options: argparse.Namespace) -> None:
 
     output = options.output or ANY_FRAME
     if not options.show:
-        from ffn.policy_comparison import PolicyComparison
-        from ffn.reproduction import Reproduction
-
-        with ProgressBar(unit="clips") as progress:
-            PolicyComparison(Reproduction(device=options.device, report=progress), output).run(options.seeds)
+        _train(partial(_compare_policies, output, options.device, options.seeds), options.processes)
     found = read(output)
     print("top-1 on the test split of moving_shapes, %, by number of frames; last what a policy is chosen by")
     print(table_of(summary(found)), end="\n\n")
     print("what the chosen policy has over others of the same seed, points")
     print(table_of(gains(found)), end="\n\n")
     print(verdict(found))
+
+
+def _compare_policies(output: Path, device: str, seeds: list[int], report: Report) -> None:
+    from ffn.policy_comparison import PolicyComparison
+    from ffn.reproduction import Reproduction
+
+    PolicyComparison(Reproduction(device=device, report=report), output).run(seeds)
 
 
 EXPERIMENTS = {"demo": _demo, "tables": _tables, "normalisation": _normalisation, "any-frame": _any_frame}
