@@ -26,7 +26,7 @@ from ffn.progress import Report
 from ffn.provenance import commit, machine
 from ffn.results import COLUMNS, RESULTS, TABLES, read
 from ffn.runs import run
-from ffn.tables import SEEDS, Entry, counts, entries, members, origin, pretraining, recipe, recipe_of, tested
+from ffn.tables import COMMON, SEEDS, Entry, counts, entries, members, origin, pretraining, recipe, recipe_of, tested
 
 PATIENCE = 0.5  # seconds until it is asked again whether the others are done
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +81,14 @@ def embedded(report: Report, workers: int = 2) -> dict[str, Path]:
         split: moving_shapes.prepare(split, workers=workers, progress=partial(report, f"rendering {split}"))
         for split in moving_shapes.SPLITS
     }
+
+
+def prepare(report: Report, workers: int) -> None:
+    """Renders and decodes, in so many processes, what every training reads; else the first to ask does it alone."""
+    data = embedded(report, workers)
+    experiment = Experiment(**COMMON, data=str(data["train"]), cache="on")
+    for clips in (experiment.clips(), experiment.clips_to_test(str(data["test"]), (1,))):
+        clips.remember(workers=workers, progress=partial(report, f"decoding {clips.source.stem}"))
 
 
 class BusyError(Exception):

@@ -152,13 +152,27 @@ def test_two_processes_share_the_work(tmp_path, data):
 
 def test_processes_that_find_all_rows_there_neither_render_nor_train(tmp_path, monkeypatch):
     monkeypatch.setenv("FFN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(reproduction, "embedded", lambda *_, **__: {})
+    monkeypatch.setattr(reproduction, "prepare", lambda *_, **__: None)
     output = tmp_path / "rows.csv"
     output.write_bytes(results.RESULTS.read_bytes())
     for count in ("1", "2"):
         assert main(["reproduce", "tables", "--only", "fig2", "--output", str(output), "--processes", count]) == 0
     assert output.read_bytes() == results.RESULTS.read_bytes()
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_every_training_reads_is_decoded_before_they_start(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("FFN_CACHE", str(tmp_path))
+    monkeypatch.setattr(reproduction, "embedded", lambda *_: data)
+    monkeypatch.setattr(reproduction, "COMMON", TINY)
+    monkeypatch.setattr(tables, "COMMON", TINY)
+    calls = []
+    reproduction.prepare(lambda *call: calls.append(call), 1)
+    assert {call[0] for call in calls} == {"decoding train"}  # the test split here has the same videos
+    experiment = Experiment(**recipe_of(Entry("1", "single", (4,))), data=str(data["train"]), cache="on")
+    calls.clear()
+    experiment.clips().remember(progress=lambda *call: calls.append(call))
+    assert not calls
 
 
 def test_work_is_for_one_process_at_least(capsys):

@@ -64,13 +64,13 @@ def _make_tables(output: Path, device: str, tables: list[str], seeds: list[int],
 
 def _train(work: Callable[[Report], None], count: int) -> None:
     """`work` that is shared by `count` processes, each with a bar of its own."""
-    from ffn.reproduction import embedded
+    from ffn.reproduction import prepare
 
     if count < 1:
         raise ValueError(f"the number of processes must be at least 1, got {count}")
     if count > 1:
-        with ProgressBar() as progress:  # those that share the work start none to render
-            embedded(progress, workers=count)
+        with ProgressBar() as progress:
+            prepare(progress, workers=count)
     with processes(count) as run_each:
         list(run_each(partial(_work, work), range(count)))
 
