@@ -22,6 +22,7 @@ from ffn.lists import DataError
 from ffn.losses import METHODS
 from ffn.mixing import mix
 from ffn.model import FrameFlexible
+from ffn.one_pixel import OnePixelProducts
 from ffn.optimisation import OPTIMISERS, SCHEDULES, optimiser, schedule
 from ffn.order import Shuffled, steps_per_epoch
 from ffn.progress import Progress
@@ -274,7 +275,8 @@ class Trainer:
         """Logits in single precision; baselines show a network counts that it has no branch for."""
         branch = nearest(clips.shape[1], self.model.frames)
         enabled, remember = self.precision is not None, not self.captured  # a graph cannot remember weights it has cast
-        with torch.autocast(self.device.type, self.precision, enabled=enabled, cache_enabled=remember):
+        quick = OnePixelProducts() if self.device.type == "cpu" else nullcontext()
+        with quick, torch.autocast(self.device.type, self.precision, enabled=enabled, cache_enabled=remember):
             logits = self.network(clips, branch)
         return logits.float() if self.precision else logits
 

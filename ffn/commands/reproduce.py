@@ -4,12 +4,14 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ffn.commands import Commands
 from ffn.commands.formatting import table, table_of
 from ffn.commands.progress_bar import ProgressBar
-from ffn.processes import processes
-from ffn.progress import Report
+
+if TYPE_CHECKING:
+    from ffn.progress import Report
 
 GAINS = ("top1", "gained", "share")
 
@@ -56,14 +58,15 @@ def _tables(options: argparse.Namespace) -> None:
             print(table_of(rows))
 
 
-def _make_tables(output: Path, device: str, tables: list[str], seeds: list[int], report: Report) -> None:
+def _make_tables(output: Path, device: str, tables: list[str], seeds: list[int], report: "Report") -> None:
     from ffn.reproduction import Reproduction
 
     Reproduction(output, device=device, report=report).run(tables, seeds)
 
 
-def _train(work: Callable[[Report], None], count: int) -> None:
+def _train(work: "Callable[[Report], None]", count: int) -> None:
     """`work` that is shared by `count` processes, each with a bar of its own."""
+    from ffn.processes import processes
     from ffn.reproduction import prepare
 
     if count < 1:
@@ -75,7 +78,7 @@ def _train(work: Callable[[Report], None], count: int) -> None:
         list(run_each(partial(_work, work), range(count)))
 
 
-def _work(work: Callable[[Report], None], line: int) -> None:
+def _work(work: "Callable[[Report], None]", line: int) -> None:
     with ProgressBar("clips", line) as progress:
         work(progress)
 
@@ -114,7 +117,7 @@ def _any_frame(options: argparse.Namespace) -> None:
     print(verdict(found))
 
 
-def _compare_policies(output: Path, device: str, seeds: list[int], report: Report) -> None:
+def _compare_policies(output: Path, device: str, seeds: list[int], report: "Report") -> None:
     from ffn.policy_comparison import PolicyComparison
     from ffn.reproduction import Reproduction
 
