@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import ffn
-from ffn import data
+from ffn import bundled, data
 
 torch.set_num_threads(1)
 
@@ -89,14 +89,35 @@ def _nothing_is_remembered(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr("workbench.remembered.folder", lambda: tmp_path.with_name(f"{tmp_path.name}-remembered"))
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Four short videos of two classes."""
+def write_videos(folder: Path) -> Path:
+    """Four short videos of two classes, always the same."""
     rng = np.random.default_rng(0)
     for label in ("a", "b"):
         for i in range(2):
-            write_video(tmp_path / "videos" / label / f"{i}.mp4", rng.integers(0, 255, (12, 48, 48, 3), dtype=np.uint8))
-    return tmp_path / "videos"
+            write_video(folder / label / f"{i}.mp4", rng.integers(0, 255, (12, 48, 48, 3), dtype=np.uint8))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four short videos of two classes."""
+    return write_videos(tmp_path / "videos")
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two checkpoints, "A TSM" and "An FFN", with results recorded on videos such as those of `folder`."""
+    place = tmp_path_factory.mktemp("recorded")
+    videos = write_videos(place / "videos")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FFN_CACHE", str(place / "cache"))
+        patch.setattr(bundled, "GRID", (1, 2, 4, 6))
+        for title, frames in {"A TSM": (4,), "An FFN": (2, 4)}.items():
+            path = place / "demo" / f"{len(frames)}.safetensors"
+            card = {"title": title, "classes": ["a", "b"], "input_size": 32, "resize": 36}
+            ffn.save(small(frames, num_classes=2), path, card)
+            bundled.record(path, videos, report=lambda *_: None)
+    return place / "demo"
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The page through its door, app.py: it follows the slider, and bad input is a sentence with the next step."""
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import pandas as pd
 import pytest
 import streamlit as st
 import torch
-from conftest import small
 from streamlit.testing.v1 import AppTest
 from test_official import weights, write
 
@@ -23,8 +23,9 @@ TITLES = ("A TSM", "An FFN")
 
 
 @pytest.fixture(autouse=True)
-def bundled(tmp_path, folder, monkeypatch):
+def bundled(tmp_path, folder, recorded, monkeypatch):
     """Two bundled checkpoints, recorded on a tiny folder that stands for the embedded data."""
+    shutil.copytree(recorded, tmp_path / "demo")
     monkeypatch.setenv("FFN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(session, "DEMO", tmp_path / "demo")
     monkeypatch.setattr(networks, "GRID", (1, 2, 4, 6))
@@ -33,11 +34,6 @@ def bundled(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(session, "rendering", lambda: background.Task(lambda _: folder).start().wait())
     st.cache_resource.clear()
     st.cache_data.clear()
-    for title, frames in zip(TITLES, [(4,), (2, 4)], strict=True):
-        path = tmp_path / "demo" / f"{len(frames)}.safetensors"
-        card = {"title": title, "classes": ["a", "b"], "input_size": 32, "resize": 36}
-        ffn.save(small(frames, num_classes=2), path, card)
-        networks.record(path, folder, report=lambda *_: None)
 
 
 def opened(**choices: object) -> AppTest:
