@@ -187,6 +187,7 @@ def test_parts_can_be_left_out(architecture):
 
 
 @every
+@pytest.mark.campaign  # test_model.py has a short form
 def test_it_compiles_whole(architecture):
     model = little(architecture)
     with torch.no_grad():
