@@ -20,6 +20,7 @@ from ffn.lists import DataError, read_list
 from ffn.mirroring import mirrored_classes
 from ffn.order import InOrder, Shuffled
 from ffn.pixels import SMALL, Pixels, estimate, remembered
+from ffn.processes import leave_signals
 from ffn.progress import Progress
 from ffn.sampling import stream_indices
 from ffn.transforms import Augmentation, Preprocessing
@@ -189,7 +190,10 @@ class Clips(Dataset[Sample | Unreadable]):
     ) -> Iterator[Batch]:
         """The videos at the positions of `order`, each decoded once; every batch is reported when it has been used."""
         total, done = sum(map(len, order)), 0
-        for batch in DataLoader(self, batch_sampler=order, num_workers=workers, collate_fn=self.collate):
+        loader = DataLoader(
+            self, batch_sampler=order, num_workers=workers, collate_fn=self.collate, worker_init_fn=leave_signals
+        )
+        for batch in loader:
             yield batch
             done += len(batch) + len(batch.unreadable)
             if progress:

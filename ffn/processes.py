@@ -77,6 +77,15 @@ def _begin(parent: Connection) -> None:
     Thread(target=watch, daemon=True).start()
 
 
+def leave_signals(worker: int = 0) -> None:
+    """What a DataLoader's worker does first: leave Ctrl-C and SIGTERM to its parent, which ends it.
+
+    Both may come to all processes of a group; torch gives up where a worker goes first.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def anonymous_main() -> Iterator[None]:
     """Let processes start without the main script.

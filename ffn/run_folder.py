@@ -16,7 +16,7 @@ try:
 except ImportError:  # no such locks on Windows
     fcntl = None  # type: ignore[assignment]
 
-CONFIG, STATE = "config.json", "state.pt"
+CONFIG, STATE, ROWS = "config.json", "state.pt", "rows.csv"
 PATIENCE = 10.0  # seconds for another process to leave the folder
 ANYWHERE = ("workers", "cache", "capture")  # with other values of these a run goes on to the same end
 
@@ -34,6 +34,8 @@ def read_config(folder: Path) -> Experiment:
     path = folder / CONFIG
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(stored, dict):
+            raise TypeError("it has no settings")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
         return Experiment(**values)
     except FileNotFoundError:
@@ -52,13 +54,14 @@ def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
         if blocked := next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None):
             raise RunError(f"{folder} cannot be the run's folder: {blocked} is a file; choose another")
         return
-    if not (folder / STATE).exists() and not any(folder.glob("*.safetensors")):
-        return  # nothing was trained there yet
+    if not (folder / STATE).exists() and not any(folder.glob("*.safetensors")):  # nothing was trained there yet
+        _check_untouched(folder)
+        return
     if not (folder / CONFIG).exists():
         raise RunError(f"{folder} holds checkpoints but no run; choose another folder")
     here, there = experiment.settings(), read_config(folder).settings()
     different = [
-        f"{name} is {_short(there[name])} there and {_short(value)} here"
+        "{} is {} there and {} here".format(name, *_short(str(there[name]), str(value)))
         for name, value in here.items()
         if there[name] != value and name not in ANYWHERE
     ]
@@ -69,6 +72,17 @@ def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
         )
     if not resume:
         raise RunError(f"{folder} holds this run already; --resume goes on with it, or choose another folder")
+
+
+def _check_untouched(folder: Path) -> None:
+    """Finds that a run would overwrite nothing in `folder` but what another left there before it began."""
+    if (folder / CONFIG).exists():
+        try:
+            read_config(folder)
+        except RunError as error:
+            raise RunError(f"{error}; choose another folder for the run") from None
+    elif (folder / ROWS).exists():
+        raise RunError(f"{folder / ROWS} is of no run; choose another folder for the run")
 
 
 @contextmanager
@@ -109,5 +123,12 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _short(value: object) -> str:
-    return text if len(text := str(value)) < 40 else f"{text[:37]}..."
+def _short(*texts: str, most: int = 40) -> list[str]:
+    """The texts; of long ones the part where they differ."""
+    differ = next((i for i, letters in enumerate(zip(*texts, strict=False)) if len(set(letters)) > 1), 0)
+    start = max(0, differ - most // 2) if max(map(len, texts)) > most else 0
+    parts = [text[start : start + most] for text in texts]
+    return [
+        f"{'...' * bool(start)}{part}{'...' * (len(text) > start + most)}"
+        for part, text in zip(parts, texts, strict=True)
+    ]

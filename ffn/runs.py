@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from ffn.experiment import Experiment
 from ffn.files import replacing, write_csv
 from ffn.lists import DataError
 from ffn.progress import Report
-from ffn.run_folder import STATE, RunError, check_folder, settled
+from ffn.run_folder import ROWS, STATE, RunError, check_folder, settled
 from ffn.training import Epoch, Trainer
 
 if TYPE_CHECKING:
@@ -141,9 +142,20 @@ class _Run:
                     f"{self.experiment.crop} pixels are too many for this device; take a smaller batch_size or crop "
                     f"({str(error).splitlines()[0]})"
                 ) from None
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise ChildProcessError(
+                    "a worker that decodes was killed, perhaps for want of memory; --resume with fewer workers"
+                ) from None
+
+    @property
+    def _step_size(self) -> int:
+        """Videos of a step over all processes."""
+        return min(self.experiment.batch_size, len(self.clips))
 
     def _progress(self, done: int, steps: int) -> None:
-        size = min(self.experiment.batch_size, len(self.clips))
+        size = self._step_size
         if self.report:
             epoch = -(-done // self.trainer.steps)
             self.report(f"epoch {epoch}/{self.experiment.epochs}", done * size, steps * size)
@@ -158,10 +170,10 @@ class _Run:
             self._keep(row)
         self.rows.append(row)
         self.pending = None
-        self._save()
         if self.main:
-            write_csv(self.folder / "rows.csv", self.rows)
+            write_csv(self.folder / ROWS, self.rows)
             log(row)
+        self._save()  # last: killed before it, the run validates anew and writes the same row
         return row
 
     def _row(self, epoch: Epoch) -> Row:
@@ -173,7 +185,7 @@ class _Run:
             "clips": epoch.clips,
             "unreadable": len(epoch.unreadable) + skipped,
             "seconds": round(seconds, 2),
-            "clips_per_second": round(steps * self.experiment.batch_size / seconds, 2),
+            "clips_per_second": round(steps * self._step_size / seconds, 2),
             "waiting": round(epoch.waiting, 4),
             **{f"loss_{t}": epoch.losses.get(t) for t in self.experiment.shown},
             **{f"train_{t}": 100 * epoch.accuracies[t] if t in epoch.losses else None for t in self.experiment.shown},
@@ -227,6 +239,7 @@ class _Run:
             "trainer": self.trainer.state_dict(),
             "rows": self.rows,
             "pending": pending and asdict(pending),
+            "listing": _listing(self.clips),
             "data_hash": self.clips.digest if self.rows else None,  # slow for many videos; known after an epoch
         }
         torch.save(state, content)
@@ -236,17 +249,26 @@ class _Run:
     def _load(self) -> None:
         try:
             state = torch.load(self.state, map_location="cpu", weights_only=True)
+            trainer, rows, pending = (state[name] for name in ("trainer", "rows", "pending"))
         except Exception as error:  # torch lets through whatever its readers meet
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise RunError(f"{self.state} is damaged ({reason}); delete it to start anew") from None
-        if (before := state.get("data_hash")) and before != self.clips.digest:
-            raise DataError(
-                f"{self.clips.source} is not the data that the run began with: its hash is {self.clips.digest}, "
-                f"it was {before}; bring that back, or start another run"
-            )
-        self.trainer.load_state_dict(state["trainer"])
-        self.rows = state["rows"]
-        self.pending = Epoch(**state["pending"]) if state["pending"] else None
+        self._check_data(state.get("data_hash"), state.get("listing"))
+        self.trainer.load_state_dict(trainer)
+        self.rows = rows
+        self.pending = Epoch(**pending) if pending else None
+
+    def _check_data(self, digest: str | None, listing: str | None) -> None:
+        """Finds that the data is what the run began with, by its hash; in the first epoch by what videos there are."""
+        if digest and digest != self.clips.digest:
+            now = f"its hash is {self.clips.digest}, it was {digest}"
+        elif not digest and listing and listing != _listing(self.clips):
+            now = "its videos or labels are others"
+        else:
+            return
+        raise DataError(
+            f"{self.clips.source} is not the data that the run began with: {now}; bring that back, or start another run"
+        )
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -266,6 +288,12 @@ class _Run:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _listing(clips: Clips) -> str:
+    """Hash of what videos there are and of their labels, in order; none is opened."""
+    lines = "\n".join(f"{video.label} {video.path}" for video in clips.videos)
+    return sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from ffn.model import FrameFlexible
 from ffn.one_pixel import OnePixelProducts
 from ffn.optimisation import OPTIMISERS, SCHEDULES, optimiser, schedule
 from ffn.order import Shuffled, steps_per_epoch
+from ffn.processes import leave_signals
 from ffn.progress import Progress
 from ffn.synchrony import SynchronisedNorms
 
@@ -199,7 +200,11 @@ class Trainer:
             part=self.processes.part,
         )
         return DataLoader(
-            self.clips, batch_sampler=order, num_workers=self.training.workers, collate_fn=self.clips.collate
+            self.clips,
+            batch_sampler=order,
+            num_workers=self.training.workers,
+            collate_fn=self.clips.collate,
+            worker_init_fn=leave_signals,
         )
 
     def _precision(self) -> torch.dtype | None:

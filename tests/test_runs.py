@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -24,8 +25,9 @@ from ffn.cli import main
 from ffn.data import DataError
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
+from ffn.files import write_csv
 from ffn.recipes import RECIPES
-from ffn.run_folder import RunError, read_config
+from ffn.run_folder import RunError, _short, read_config
 from ffn.runs import run
 
 TINY = {
@@ -192,6 +194,44 @@ def test_a_run_killed_between_an_epoch_and_its_validation_is_validated(experimen
     assert_same_run(folder, reference)
 
 
+def test_a_run_killed_before_its_last_row_is_written_writes_it_when_it_goes_on(
+    experiment, reference, tmp_path, monkeypatch
+):
+    def killed(path, found):
+        if len(found) == experiment.epochs:
+            raise RuntimeError("killed")
+        write_csv(path, found)
+
+    monkeypatch.setattr("ffn.runs.write_csv", killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        list(run(experiment, tmp_path))
+    monkeypatch.undo()
+    list(run(experiment, tmp_path, resume=True))
+    assert_same_run(tmp_path, reference)
+
+
+def test_a_signal_to_all_processes_stops_a_run_whose_workers_decode(experiment, tmp_path):
+    """As `timeout` and schedulers send it, and Ctrl-C a terminal."""
+    words = command(replace(experiment, epochs=1000, workers=1), tmp_path / "run")
+    process = subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (tmp_path / "run" / "rows.csv").exists() and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert "stopped after" in said
+    assert "Traceback" not in said
+
+
+def test_a_worker_that_is_killed_is_told_with_the_way_out(experiment, tmp_path):
+    def kill(name, done, total):
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGKILL)
+            time.sleep(0.5)
+
+    with pytest.raises(ChildProcessError, match="a worker that decodes was killed"):
+        list(run(replace(experiment, workers=1, cache="off"), tmp_path / "run", report=kill))
+
+
 def test_a_finished_run_has_nothing_left_to_do(experiment, reference):
     assert list(run(experiment, reference, resume=True)) == []
 
@@ -201,6 +241,30 @@ def test_a_folder_belongs_to_one_config(experiment, reference):
         next(run(replace(experiment, learning_rate=0.5), reference, resume=True))
     with pytest.raises(RunError, match="--resume goes on with it"):
         next(run(experiment, reference))
+
+
+def test_what_differs_of_two_long_settings_is_shown():
+    where = "/a/rather/long/path/of/some/experiment/with/videos/"
+    assert _short("one", "two") == ["one", "two"]
+    assert _short(f"{where}one", f"{where}two") == ["...eriment/with/videos/one", "...eriment/with/videos/two"]
+    assert _short("one" * 20, "two" * 20) == ["one" * 13 + "o...", "two" * 13 + "t..."]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("config.json", '{"my": "settings"}', "config.json is no config of a run"),
+        ("config.json", "[]", "config.json is no config of a run: it has no settings"),
+        ("config.json", "null", "config.json is no config of a run: it has no settings"),
+        ("rows.csv", "a,b", "rows.csv is of no run"),
+    ],
+)
+def test_nothing_of_another_program_is_overwritten(experiment, tmp_path, name, content, problem):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(RunError, match=f"{problem}.*choose another folder"):
+        next(run(experiment, tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == content
 
 
 def test_plain_values_and_tuples_are_one_config(experiment, tmp_path):
@@ -248,6 +312,22 @@ def test_a_run_does_not_go_on_with_other_data(experiment, videos, tmp_path):
     (tmp_path / "train" / "dark" / "0.mp4").write_bytes((tmp_path / "train" / "light" / "0.mp4").read_bytes())
     with pytest.raises(DataError, match=r"train is not the data that the run began with: its hash is"):
         next(run(moved, tmp_path / "run", resume=True))
+
+
+def test_nor_with_other_data_in_its_first_epoch(experiment, videos, tmp_path):
+    def stop(name, done, total):
+        if done == experiment.batch_size:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    shutil.copytree(videos / "train", tmp_path / "data")
+    mine = replace(experiment, data=str(tmp_path / "data"), validation="", select="last")
+    with pytest.raises(KeyboardInterrupt):
+        list(run(mine, tmp_path / "run", report=stop))
+    (tmp_path / "data" / "dark" / "0.mp4").rename(tmp_path / "data" / "light" / "00.mp4")
+    with pytest.raises(DataError, match="is not the data that the run began with: its videos or labels are others"):
+        list(run(mine, tmp_path / "run", resume=True))
+    (tmp_path / "data" / "light" / "00.mp4").rename(tmp_path / "data" / "dark" / "0.mp4")
+    assert len(list(run(mine, tmp_path / "run", resume=True))) == experiment.epochs
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -316,6 +396,9 @@ def test_a_damaged_state_is_named(experiment, reference, tmp_path):
     content = (tmp_path / "state.pt").read_bytes()
     (tmp_path / "state.pt").write_bytes(content[: len(content) // 2])
     with pytest.raises(RunError, match=r"state.pt is damaged .*delete it to start anew"):
+        next(run(experiment, tmp_path, resume=True))
+    torch.save({"step": 1}, tmp_path / "state.pt")
+    with pytest.raises(RunError, match=r"state.pt is damaged \('trainer'\); delete it to start anew"):
         next(run(experiment, tmp_path, resume=True))
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(RunError, match="is no config of a run"):
