@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from os import fsencode
 from pathlib import Path
 
-from ffn.video import TEMPLATE, is_clip_folder
+from ffn.video import TEMPLATE, count_frames, is_clip_folder, template_of
 
 SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg")
 CLASSES = "classes.txt"  # beside a manifest or list: the names of its classes, in the order of the network's outputs
@@ -53,13 +53,20 @@ class Record:
     def fingerprint(self) -> str:
         """The hash of the frames before encoding, or else of the first and last 64 KiB and the size of what is there.
 
-        Of extracted frames it takes the names of all, and the first and last file.
+        Of extracted frames it takes the names of all, and the first and last file; and which of them are the video, if
+        the list says other ones than the folder shows.
         """
-        if self.content or not self.path.is_dir():
-            return self.content or _fingerprint(self.path)
-        files = sorted(path for path in self.path.iterdir() if path.is_file())
-        parts = [path.name for path in files] + [_fingerprint(path) for path in files[:: max(1, len(files) - 1)]]
-        return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+        names = sorted(path.name for path in self.path.iterdir() if path.is_file()) if self.path.is_dir() else []
+        content = self.content or (_of_frames(self.path, names) if self.path.is_dir() else _fingerprint(self.path))
+        chosen = self._chosen(names) if self.path.exists() else ""
+        return hashlib.sha256(f"{content}\n{chosen}".encode()).hexdigest() if chosen else content
+
+    def _chosen(self, names: Sequence[str]) -> str:
+        """Which of these files the list says are the frames; "" where it says what they show, or of a video file."""
+        shown = template_of(names)
+        template = self.template or shown
+        count = self.num_frames if template and self.num_frames else count_frames(names, template)
+        return "" if (template, count) == (shown, count_frames(names, shown)) else f"{template} {count}"
 
 
 @dataclass(frozen=True)
@@ -224,6 +231,11 @@ def _with_names(records: list[Record], names: Sequence[str]) -> list[Record]:
     places = {label: class_number(label, names) for label in labels}
     named = {label: label if place is None else names[place] for label, place in places.items()}
     return [replace(record, label=named[record.label]) for record in records]
+
+
+def _of_frames(folder: Path, names: Sequence[str]) -> str:
+    ends = [_fingerprint(folder / name) for name in names[:: max(1, len(names) - 1)]]
+    return hashlib.sha256("\n".join([*names, *ends]).encode(errors="surrogateescape")).hexdigest()
 
 
 def _fingerprint(path: Path, edge: int = 2**16) -> str:

@@ -161,3 +161,27 @@ def test_the_fingerprint_of_frames_notices_another_count_name_or_picture(tmp_pat
     other = Record(folder, "a").fingerprint()
     (folder / "00005.jpg").rename(folder / "00006.jpg")
     assert len({before, longer, other, Record(folder, "a").fingerprint()}) == 4
+
+
+def test_the_fingerprint_of_frames_notices_what_the_list_says_where_the_folder_shows_another_thing(tmp_path):
+    folder = write_frames(tmp_path / "clip", grey(8), "img_{:05d}.jpg")
+    write_frames(folder, grey(7), "flow_x_{:05d}.jpg")
+    unsaid = Record(folder, "a").fingerprint()
+    assert Record(folder, "a", num_frames=7, template="flow_x_{:05d}.jpg").fingerprint() == unsaid
+    assert Record(folder, "a", num_frames=7).fingerprint() == unsaid
+    assert Record(folder, "a", template="img_{:05d}.jpg").fingerprint() == (
+        Record(folder, "a", num_frames=8, template="img_{:05d}.jpg").fingerprint()
+    )
+    said = [{}, {"num_frames": 4}, {"template": "img_{:05d}.jpg"}, {"template": "img_{:05d}.jpg", "num_frames": 4}]
+    for content in ("", "hash"):
+        assert len({Record(folder, "a", content, **how).fingerprint() for how in said}) == len(said)
+
+
+def test_the_fingerprint_of_a_file_does_not_take_the_list_s_word_for_its_length(tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"video")
+    before = Record(tmp_path / "x.mp4", "a").fingerprint()
+    assert before == "0bf22cdda314f8b65ed7715b37bd899ca660f057f1799ae7f549b7e8f86c6530"  # as recorded digests have it
+    assert Record(tmp_path / "x.mp4", "a", num_frames=3).fingerprint() == before
+    assert Record(tmp_path / "x.mp4", "a", "hash", num_frames=3).fingerprint() == "hash"
+    assert Record(tmp_path / "none", "a", num_frames=3, template="{:05d}.jpg").fingerprint() == "missing"
+    assert Record(tmp_path / "x.mp4", "a", template="{:05d}.jpg").fingerprint() != before
