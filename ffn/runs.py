@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ffn.checkpoint import save
+from ffn.checkpoint import read_card, save
 from ffn.data import Clips
 from ffn.distribution import Processes
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.files import replacing, write_csv
-from ffn.lists import DataError
+from ffn.lists import CLASSES, DataError
 from ffn.progress import Report
 from ffn.run_folder import STATE, RunError, check_folder, settled
 from ffn.training import Epoch, Trainer
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Row = dict[str, Any]
+LAST = "last.safetensors"
 
 
 class Stopped(KeyboardInterrupt):
@@ -217,7 +218,7 @@ class _Run:
         card["metrics"] = {"epoch": row["epoch"], **{k: round(v, 2) for k, v in row.items() if k.startswith("val_")}}
         if all(row["score"] > earlier["score"] for earlier in self.rows):
             save(self.model, self.folder / "best.safetensors", card)
-        save(self.model, self.folder / "last.safetensors", card)
+        save(self.model, self.folder / LAST, card)
 
     def _save(self, pending: Epoch | None = None) -> None:
         if not self.main:
@@ -244,9 +245,21 @@ class _Run:
                 f"{self.clips.source} is not the data that the run began with: its hash is {self.clips.digest}, "
                 f"it was {before}; bring that back, or start another run"
             )
+        if state["rows"]:
+            self._check_classes()
         self.trainer.load_state_dict(state["trainer"])
         self.rows = state["rows"]
         self.pending = Epoch(**state["pending"]) if state["pending"] else None
+
+    def _check_classes(self) -> None:
+        """The outputs of the network stand for the classes in the order that they had."""
+        before = read_card(self.folder / LAST)["classes"]
+        if before != list(self.clips.classes):
+            raise DataError(
+                f"{self.clips.source} has other classes than when the run began, or in another order; they were "
+                f"{', '.join(before[:3])}{', ...' if len(before) > 3 else ''}: write those in the card of {LAST}, "
+                f"one a line, to {CLASSES} beside it"
+            )
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -239,6 +239,20 @@ def test_two_processes_are_never_at_one_run(experiment, tmp_path, monkeypatch):
     assert next(run(experiment, tmp_path, resume=True))["epoch"] == 2
 
 
+def test_a_run_does_not_go_on_with_classes_in_another_order(experiment, videos, tmp_path):
+    rows = [f"{path},{path.parent.name}" for path in sorted((videos / "train").glob("*/*.mp4"))]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
+    listed = replace(experiment, data=str(tmp_path / "list.csv"), validation="")
+    training = run(listed, tmp_path / "run")
+    next(training)
+    training.close()
+    (tmp_path / "classes.txt").write_text("light\ndark\n")
+    with pytest.raises(DataError, match=r"in another order; they were dark, light: write .* to classes.txt beside it"):
+        next(run(listed, tmp_path / "run", resume=True))
+    (tmp_path / "classes.txt").write_text("dark\nlight\n")
+    assert next(run(listed, tmp_path / "run", resume=True))["epoch"] == 2
+
+
 def test_a_run_does_not_go_on_with_other_data(experiment, videos, tmp_path):
     shutil.copytree(videos / "train", tmp_path / "train")
     moved = replace(experiment, data=str(tmp_path / "train"))
