@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ffn.lists import DataError, Record, class_number, read_classes, read_list, read_text
+from ffn.lists import DataError, Record, class_number, in_order, read_classes, read_list, read_text
 from ffn.shelf import Shelf
 
 Splits = dict[str, list[Record]]  # by the name of the split
@@ -80,7 +80,7 @@ def _lists(paths: Sequence[Path], shelf: Shelf, names: Names | None, _: int) -> 
     if names is None:
         known = {name for _, listing in listings.values() for name in listing.classes}
         longest = max((listing.classes for _, listing in listings.values()), key=len)
-        names = longest if known == set(longest) else tuple(sorted(known))
+        names = longest if known == set(longest) else tuple(in_order(known))
     return _checked(found, names), names
 
 

@@ -12,7 +12,7 @@ from ffn.video import count_frames, template_of
 class Shelf:
     """The videos and folders of extracted frames below a folder, found by the end of their path, without suffix.
 
-    The names of frames follow `template`, by default what each folder shows.
+    The names of frames follow `template`, by default what each folder shows. What is hidden is not there.
     """
 
     def __init__(self, root: Path, template: str = "") -> None:
@@ -39,8 +39,9 @@ class Shelf:
 
 def _walk(root: Path, template: str) -> Iterator[Record]:
     for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders.sort()
+        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
         own = template or template_of(files)
         if count := count_frames(files, own):
             yield Record(Path(folder), "", num_frames=count, template=own)
-        yield from (Record(Path(folder, name), "") for name in sorted(files) if name.lower().endswith(SUFFIXES))
+        videos = sorted(name for name in files if name.lower().endswith(SUFFIXES) and name[0] != ".")
+        yield from (Record(Path(folder, name), "") for name in videos)

@@ -154,8 +154,8 @@ def open_video(path: Path, num_frames: int | None = None, template: str = "") ->
 
 
 def is_clip_folder(path: Path) -> bool:
-    """Whether this is a folder with images in it."""
-    return path.is_dir() and any(name.lower().endswith(IMAGES) for name in os.listdir(path))
+    """Whether this is a folder with images in it, hidden ones aside."""
+    return path.is_dir() and any(name.lower().endswith(IMAGES) and name[0] != "." for name in os.listdir(path))
 
 
 def template_of(names: Iterable[str]) -> str:

@@ -417,7 +417,9 @@ def test_the_formats_are_those_of_the_library(capsys):
 
 
 def test_report_writes_one_page(checkpoint, folder, tmp_path, capsys):
-    output = tmp_path / "report.html"
-    main(["report", str(checkpoint()), "--data", str(folder), "--frames", "1", "4", "--at", "4", "-o", str(output)])
+    output, link = tmp_path / "report.html", tmp_path / "link"
+    link.symlink_to(folder)
+    main(["report", str(checkpoint()), "--data", str(link), "--frames", "1", "4", "--at", "4", "-o", str(output)])
     assert f"wrote {output}" in capsys.readouterr().out
     assert "Accuracy against frames" in output.read_text(encoding="utf-8")
+    assert str(link) in output.read_text(encoding="utf-8")

@@ -283,6 +283,14 @@ def test_annotations_that_are_not_there_are_named(places, form):
         prepare(form, [annotations / "labels.json", named], videos, output)
 
 
+def test_hidden_videos_are_not_there(places):
+    annotations, videos, output = places
+    write(annotations, train__txt="x.mp4 0\n._y.mp4 0\n.trash/z.mp4 0\n")
+    touch(videos, "x.mp4", "._y.mp4", ".trash/z.mp4")
+    (train,) = prepare("tsn", [annotations], videos, output, allow_missing=True)
+    assert train.missing == ("._y.mp4", "z.mp4")
+
+
 def test_annotations_are_never_overwritten(places):
     annotations, videos, _ = places
     write(annotations, train__csv=f"{HEADER}a,b,1,11,train\n")
