@@ -16,11 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ffn.lists import DataError, Record, class_number, read_classes, read_list, read_text
+from ffn.lists import DataError, Record, class_number, in_order, read_classes, read_list, read_text
 from ffn.shelf import Shelf
 
 Splits = dict[str, list[Record]]  # by the name of the split
 Names = tuple[str, ...]
+
+_LETTER = r"[^\W\d_]"
+SPLIT = re.compile(  # a word of a file's name: `trainlist01`, `validate`, but neither `latest` nor `evaluation`
+    rf"(?<!{_LETTER})(train|val|test)(?:ing|idation|idate)?(?:lists?|set|split)?(?![a-z])"
+)
 
 
 def _something_v1(paths: Sequence[Path], shelf: Shelf, names: Names | None, _: int) -> tuple[Splits, Names]:
@@ -31,8 +36,7 @@ def _something_v1(paths: Sequence[Path], shelf: Shelf, names: Names | None, _: i
 
 
 def _something_v2(paths: Sequence[Path], shelf: Shelf, names: Names | None, _: int) -> tuple[Splits, Names]:
-    numbers = _json(_one(paths, "labels.json"))
-    names = names or tuple(sorted(numbers, key=lambda name: int(numbers[name])))
+    names = names or _numbered(_one(paths, "labels.json"))
     splits = {"train": _one(paths, "train.json"), "val": _one(paths, "validation.json")}
     found = {split: [*_templates(path, shelf)] for split, path in splits.items()}
     if answers := _some(paths, "test-answers.csv"):  # test.json alone has no labels
@@ -76,7 +80,7 @@ def _lists(paths: Sequence[Path], shelf: Shelf, names: Names | None, _: int) -> 
     if names is None:
         known = {name for _, listing in listings.values() for name in listing.classes}
         longest = max((listing.classes for _, listing in listings.values()), key=len)
-        names = longest if known == set(longest) else tuple(sorted(known))
+        names = longest if known == set(longest) else tuple(in_order(known))
     return _checked(found, names), names
 
 
@@ -99,10 +103,23 @@ def _semicolons(path: Path, shelf: Shelf) -> Iterator[Record]:
             yield shelf.find(label, name)
 
 
+def _numbered(path: Path) -> Names:
+    """The names of a file that gives each its number, in that order."""
+    numbers = _json(path)
+    if not isinstance(numbers, dict) or not numbers:
+        raise DataError(f'{path} must give every class its number, as in {{"Pushing something": "0"}}')
+    if strange := [name for name, number in numbers.items() if not str(number).isdecimal()]:
+        raise DataError(f"{path}: the class {strange[0]!r} has no number but {json.dumps(numbers[strange[0]])}")
+    return tuple(sorted(numbers, key=lambda name: int(numbers[name])))
+
+
 def _templates(path: Path, shelf: Shelf) -> Iterator[Record]:
-    for number, entry in enumerate(_json(path)):
-        if not isinstance(entry, dict) or not {"id", "template"} <= entry.keys():
-            raise DataError(f"{path}, entry {number}: expected the keys id and template")
+    entries = _json(path)
+    if not isinstance(entries, list):
+        raise DataError(f"{path} must be a list of entries with id and template")
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict) or "id" not in entry or not isinstance(entry.get("template"), str):
+            raise DataError(f"{path}, entry {number}: expected the keys id and template, a sentence")
         yield shelf.find(re.sub(r"[\[\]]", "", entry["template"]), str(entry["id"]))
 
 
@@ -152,12 +169,13 @@ def _json(path: Path) -> Any:
 def _some(paths: Sequence[Path], ending: str) -> list[Path]:
     """Annotation files with an ending, among the paths or in the folders."""
     files = (file for path in paths for file in (path.iterdir() if path.is_dir() else [path]))
-    return sorted(file for file in files if file.name.endswith(ending) and not file.name.startswith("."))
+    wanted = (file for file in files if file.name.endswith(ending) and not file.name.startswith("."))
+    return sorted(file for file in wanted if file.is_file())
 
 
 def _one(paths: Sequence[Path], ending: str) -> Path:
     found = _some(paths, ending)
-    if len(found) != 1 or not found[0].is_file():
+    if len(found) != 1:
         raise DataError(
             f"the annotations at {', '.join(map(str, paths))} must have one file ...{ending}, found {len(found)}"
         )
@@ -165,14 +183,14 @@ def _one(paths: Sequence[Path], ending: str) -> Path:
 
 
 def _by_split(paths: Sequence[Path], suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Annotation files by the split in their name; a file that is named but tells none gives its own name."""
+    """Annotation files by the split that is a word of their name; one that is named but tells none gives its own."""
     found: dict[str, Path] = {}
     for path in sorted(
         {file for suffix in suffixes for file in _some(paths, suffix)} | {p for p in paths if p.is_file()}
     ):
-        match = re.search("train|val|test", path.stem)
+        match = SPLIT.search(path.stem)
         if match or path in paths:
-            split = match[0] if match else path.stem
+            split = match[1] if match else path.stem
             if split in found:
                 raise DataError(f"both {found[split]} and {path} are for {split}; name the files, one for each split")
             found[split] = path

@@ -1,6 +1,6 @@
 """Which videos there are and what they show: folders, manifests and the usual lists, in one form.
 
-A folder        class/video.mp4, or class/clip/00001.jpg: extracted frames
+A folder        class/video.mp4, or class/clip/00001.jpg: extracted frames; hidden files and folders aside
 A manifest      CSV with the columns path, label and, where known, num_frames, template, frames_sha256
 A TSN list      `path num_frames label` per line
 A video list    `path label` per line
@@ -11,17 +11,20 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import fsencode
 from pathlib import Path
+from typing import Any
 
-from ffn.video import TEMPLATE, is_clip_folder
+from ffn.video import TEMPLATE, count_frames, is_clip_folder, template_of
 
 SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg")
 CLASSES = "classes.txt"  # beside a manifest or list: the names of its classes, in the order of the network's outputs
 MOST_CLASSES = 100_000  # a number beyond that is no label
 
+_NUMBER = re.compile(r"-?\d+")
+_LINE_END = re.compile(rb"\r\n?|\n")
 _GAP = r"\s*[\s,]\s*"
 _VIDEO = rf".+?\.(?:{'|'.join(suffix[1:] for suffix in SUFFIXES)})"
 _LINES = tuple(  # what a line of a list may be, the surest first: paths and names may hold spaces
@@ -53,13 +56,20 @@ class Record:
     def fingerprint(self) -> str:
         """The hash of the frames before encoding, or else of the first and last 64 KiB and the size of what is there.
 
-        Of extracted frames it takes the names of all, and the first and last file.
+        Of extracted frames it takes the names of all, and the first and last file; and which of them are the video, if
+        the list says other ones than the folder shows.
         """
-        if self.content or not self.path.is_dir():
-            return self.content or _fingerprint(self.path)
-        files = sorted(path for path in self.path.iterdir() if path.is_file())
-        parts = [path.name for path in files] + [_fingerprint(path) for path in files[:: max(1, len(files) - 1)]]
-        return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+        names = sorted(path.name for path in self.path.iterdir() if path.is_file()) if self.path.is_dir() else []
+        content = self.content or (_of_frames(self.path, names) if self.path.is_dir() else _fingerprint(self.path))
+        chosen = self._chosen(names) if self.path.exists() else ""
+        return hashlib.sha256(f"{content}\n{chosen}".encode()).hexdigest() if chosen else content
+
+    def _chosen(self, names: Sequence[str]) -> str:
+        """Which of these files the list says are the frames; "" where it says what they show, or of a video file."""
+        shown = template_of(names)
+        template = self.template or shown
+        count = self.num_frames if template and self.num_frames else count_frames(names, template)
+        return "" if (template, count) == (shown, count_frames(names, shown)) else f"{template} {count}"
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,8 @@ def read_list(source: Path, classes: Sequence[str] | None = None) -> Listing:
     """The videos that a folder, manifest or list names.
 
     The classes are the given ones; or those of `classes.txt` beside a list or manifest; or else the labels: the names
-    sorted, or all numbers up to the highest. Where a list or manifest has numbers for labels, they count the names in
-    `classes.txt`, or where there is none the given ones.
+    sorted, or all numbers of a list up to the highest, or the numbers that a manifest has. Where a list or manifest has
+    numbers for labels, they count the names in `classes.txt`, or where there is none the given ones.
 
     Raises:
         DataError: when there is no such source, or no video in it, or a line that cannot be understood.
@@ -85,16 +95,23 @@ def read_list(source: Path, classes: Sequence[str] | None = None) -> Listing:
         empty = f"{source} holds no videos: expected files like {source.name}/class_name/video.mp4"
     elif source.is_file():
         records, derived = _of_file(source)
-        empty = f"the manifest {source} lists no videos"
+        empty = f"the {'list' if source.suffix == '.txt' else 'manifest'} {source} lists no videos"
     else:
         raise DataError(f"no such folder or manifest: {source}")
     if not records:
         raise DataError(empty)
     beside = source.parent / CLASSES
     named = read_classes(beside) if beside.is_file() and not source.is_dir() else None
-    if not source.is_dir() and (names := named or classes):
+    if not source.is_dir() and (names := named or classes or derived):
         records = _with_names(records, names)
-    return Listing(records, tuple(classes or named or derived or sorted({record.label for record in records})))
+    labels = {record.label for record in records}
+    return Listing(records, tuple(classes or named or derived or (sorted if source.is_dir() else in_order)(labels)))
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Labels by number if all are numbers, otherwise in alphabetical order."""
+    found = sorted(labels)
+    return sorted(found, key=int) if all(map(_NUMBER.fullmatch, found)) else found
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -108,24 +125,31 @@ def read_classes(path: Path) -> tuple[str, ...]:
 
 
 def class_number(label: str, classes: Sequence[str]) -> int | None:
-    """The place of a label among the classes, by name or else by number; None if it has none."""
+    """The place of a label among the classes, by name or else by number; None if it has none.
+
+    Where the names are themselves numbers, a number is one of these names, though it may have more zeros.
+    """
     if label in classes:
         return classes.index(label)
-    return int(label) if label.isdecimal() and int(label) < len(classes) else None
+    if not label.isdecimal():
+        return None
+    places = list(map(int, classes)) if all(map(str.isdecimal, classes)) else range(len(classes))
+    return places.index(int(label)) if int(label) in places else None
 
 
 def read_text(path: Path, kind: str = "text") -> str:
-    """The content of a text file.
+    """The content of a text file, its lines ended by "\\n" whichever way they are in the file.
 
     Raises:
         DataError: when it is not UTF-8, with the line and the byte.
     """
     content = path.read_bytes()
     try:
-        return content.decode("utf-8-sig")  # a spreadsheet may add a mark
+        text = content.decode("utf-8-sig")  # a spreadsheet may add a mark
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         place = error.start + len(content) - len(error.object)  # which lacks the mark
-        line = content.count(b"\n", 0, place) + 1
+        line = len(_LINE_END.findall(content, 0, place)) + 1
         raise DataError(
             f"{path} is not a {kind} file in UTF-8: byte {place}, 0x{content[place]:02x} in line {line}, is not; "
             "save it as UTF-8"
@@ -134,7 +158,7 @@ def read_text(path: Path, kind: str = "text") -> str:
 
 def _of_folder(source: Path) -> list[Record]:
     found = []
-    for path in sorted(source.glob("*/*")):
+    for path in sorted(source.glob("[!.]*/[!.]*")):
         if (path.suffix.lower() in SUFFIXES and not path.is_dir()) or is_clip_folder(path):
             found.append(Record(path, path.parent.name))
     strange = [record.path for record in found if not _is_unicode(record.path)]
@@ -160,13 +184,16 @@ def _of_file(source: Path) -> tuple[list[Record], tuple[str, ...] | None]:
 
 
 def _of_manifest(source: Path, text: str) -> Iterator[Record]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
     try:
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        rows = [(reader.line_num, _stripped(row)) for row in reader]
     except csv.Error as error:
         raise DataError(
             f"{source} is not a CSV text file ({error}); a manifest has the columns path and label"
         ) from None
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
+        if not any(row.values()):
+            continue
         if not row.get("path") or not row.get("label"):
             raise DataError(f"{source}, line {line}: a manifest needs the columns path and label in every line")
         count, template = row.get("num_frames") or "", row.get("template") or ""
@@ -179,6 +206,11 @@ def _of_manifest(source: Path, text: str) -> Iterator[Record]:
             num_frames=_count(source, line, count) if count else None,
             template=template,
         )
+
+
+def _stripped(row: dict[str | Any, str | Any]) -> dict[str, str]:
+    """The values under a header, "" where a line ends early."""
+    return {key.strip(): (value or "").strip() for key, value in row.items() if key is not None}
 
 
 def _of_lines(source: Path, text: str) -> Iterator[Record]:
@@ -203,17 +235,17 @@ def _count(source: Path, line: int, count: str) -> int:
 
 def _numbers(source: Path, labels: Sequence[str]) -> tuple[str, ...] | None:
     """The classes of a list whose labels are numbers: all numbers up to the highest. None if they are names."""
-    numbers = {label for label in labels if re.fullmatch(r"-?\d+", label)}
+    numbers = set(filter(_NUMBER.fullmatch, labels))
     if not numbers:
         return None
     names = sorted(set(labels) - numbers)
     if names:
         raise DataError(f"{source}: labels are numbers or names, not both as {min(numbers)} and {names[0]!r}")
-    lowest, highest = min(map(int, numbers)), max(map(int, numbers))
-    if lowest < 0 or highest >= MOST_CLASSES:
-        worst = lowest if lowest < 0 else highest
+    beyond = [label for label in numbers if label.startswith("-") or int(label) >= MOST_CLASSES]
+    if beyond:
+        worst = min(beyond, key=int)
         raise DataError(f"{source}: the label {worst} is out of range; labels count from 0, to below {MOST_CLASSES:,}")
-    return tuple(map(str, range(highest + 1)))
+    return tuple(map(str, range(max(map(int, numbers)) + 1)))
 
 
 def _with_names(records: list[Record], names: Sequence[str]) -> list[Record]:
@@ -224,6 +256,11 @@ def _with_names(records: list[Record], names: Sequence[str]) -> list[Record]:
     places = {label: class_number(label, names) for label in labels}
     named = {label: label if place is None else names[place] for label, place in places.items()}
     return [replace(record, label=named[record.label]) for record in records]
+
+
+def _of_frames(folder: Path, names: Sequence[str]) -> str:
+    ends = [_fingerprint(folder / name) for name in names[:: max(1, len(names) - 1)]]
+    return hashlib.sha256("\n".join([*names, *ends]).encode(errors="surrogateescape")).hexdigest()
 
 
 def _fingerprint(path: Path, edge: int = 2**16) -> str:

@@ -1,7 +1,7 @@
 """Manifests of the usual data sets, made of their annotations and of what is on the disk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,16 @@ def prepare(
     """
     if form not in FORMATS:
         raise DataError(f"there is no format {form!r}; there are {', '.join(FORMATS)}")
+    if absent := [path for path in annotations if not path.expanduser().exists()]:
+        raise DataError(f"no such file or folder of annotations: {absent[0]}")
     if template and not TEMPLATE.fullmatch(template):
         raise DataError(f"the template must be like {{:05d}}.jpg, got {template}")
-    shelf = Shelf(videos.resolve())
+    shelf = Shelf(videos.resolve(), template)
     names = read_classes(classes) if classes else None
     splits, names = FORMATS[form]([path.expanduser() for path in annotations], shelf, names, split)
-    if template:
-        splits = {name: [_renamed(record, template) for record in records] for name, records in splits.items()}
     there = {name: [record for record in records if shelf.at(record.path)] for name, records in splits.items()}
     missing = {name: _missing(records, shelf) for name, records in splits.items()}
-    _check_missing(splits, missing, shelf.root, allow_missing)
+    _check_missing(splits, missing, f"{shelf.root}{template and f', in frames like {template},'}", allow_missing)
     clash = [output / f"{name}.csv" for name in splits if (output / f"{name}.csv").resolve() in _files(annotations)]
     if clash:
         raise DataError(f"{clash[0]} would overwrite the annotations; choose another --output")
@@ -72,21 +72,17 @@ def _files(annotations: Sequence[Path]) -> set[Path]:
     return {file.resolve() for path in annotations for file in ([*path.iterdir()] if path.is_dir() else [path])}
 
 
-def _renamed(record: Record, template: str) -> Record:
-    return replace(record, template=template) if record.template else record
-
-
 def _missing(records: Sequence[Record], shelf: Shelf) -> tuple[str, ...]:
     return tuple(record.path.name for record in records if not shelf.at(record.path))
 
 
-def _check_missing(splits: Splits, missing: dict[str, tuple[str, ...]], root: Path, allowed: bool) -> None:
+def _check_missing(splits: Splits, missing: dict[str, tuple[str, ...]], place: str, allowed: bool) -> None:
     lacking = [name for names in missing.values() for name in names]
     total = sum(map(len, splits.values()))
     empty = [name for name, records in splits.items() if len(missing[name]) == len(records)]
     if lacking and (empty or not allowed):
         raise DataError(
-            f"{root} lacks {len(lacking):,} of the {total:,} videos that the annotations name "
+            f"{place} lacks {len(lacking):,} of the {total:,} videos that the annotations name "
             f"({', '.join(lacking[:3])}{', ...' if len(lacking) > 3 else ''}); "
             + (f"nothing is left for {empty[0]}" if empty and allowed else "fetch them, or pass --allow-missing")
         )

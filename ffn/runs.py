@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ffn.checkpoint import save
+from ffn.checkpoint import read_card, save
 from ffn.data import Clips
 from ffn.distribution import Processes
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.files import replacing, write_csv
-from ffn.lists import DataError
+from ffn.lists import CLASSES, DataError
 from ffn.progress import Report
 from ffn.run_folder import ROWS, STATE, RunError, check_folder, settled
 from ffn.training import Epoch, Trainer
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Row = dict[str, Any]
+LAST = "last.safetensors"
 
 
 class Stopped(KeyboardInterrupt):
@@ -229,7 +230,7 @@ class _Run:
         card["metrics"] = {"epoch": row["epoch"], **{k: round(v, 2) for k, v in row.items() if k.startswith("val_")}}
         if all(row["score"] > earlier["score"] for earlier in self.rows):
             save(self.model, self.folder / "best.safetensors", card)
-        save(self.model, self.folder / "last.safetensors", card)
+        save(self.model, self.folder / LAST, card)
 
     def _save(self, pending: Epoch | None = None) -> None:
         if not self.main:
@@ -254,6 +255,8 @@ class _Run:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise RunError(f"{self.state} is damaged ({reason}); delete it to start anew") from None
         self._check_data(state.get("data_hash"), state.get("listing"))
+        if rows:
+            self._check_classes()
         self.trainer.load_state_dict(trainer)
         self.rows = rows
         self.pending = Epoch(**pending) if pending else None
@@ -263,12 +266,22 @@ class _Run:
         if digest and digest != self.clips.digest:
             now = f"its hash is {self.clips.digest}, it was {digest}"
         elif not digest and listing and listing != _listing(self.clips):
-            now = "its videos or labels are others"
+            now = "its videos, labels or classes are others"
         else:
             return
         raise DataError(
             f"{self.clips.source} is not the data that the run began with: {now}; bring that back, or start another run"
         )
+
+    def _check_classes(self) -> None:
+        """The outputs of the network stand for the classes in the order that they had."""
+        before = read_card(self.folder / LAST)["classes"]
+        if before != list(self.clips.classes):
+            raise DataError(
+                f"{self.clips.source} has other classes than when the run began, or in another order; they were "
+                f"{', '.join(before[:3])}{', ...' if len(before) > 3 else ''}: write those in the card of {LAST}, "
+                f"one a line, to {CLASSES} beside it"
+            )
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -291,9 +304,9 @@ class _Run:
 
 
 def _listing(clips: Clips) -> str:
-    """Hash of what videos there are and of their labels, in order; none is opened."""
-    lines = "\n".join(f"{video.label} {video.path}" for video in clips.videos)
-    return sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    """Hash of the classes, and of what videos there are with their labels, in order; none is opened."""
+    lines = [*clips.classes, *(f"{video.label} {video.path}" for video in clips.videos)]
+    return sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @contextmanager

@@ -10,15 +10,18 @@ from ffn.video import count_frames, template_of
 
 
 class Shelf:
-    """The videos and folders of extracted frames below a folder, found by the end of their path, without suffix."""
+    """The videos and folders of extracted frames below a folder, found by the end of their path, without suffix.
 
-    def __init__(self, root: Path) -> None:
+    The names of frames follow `template`, by default what each folder shows. What is hidden is not there.
+    """
+
+    def __init__(self, root: Path, template: str = "") -> None:
         if not root.is_dir():
             raise DataError(f"no such folder of videos: {root}")
         self.root = root
         self._by_name: dict[str, Record] = {}
         self._by_path: dict[Path, Record] = {}
-        for record in _walk(root):
+        for record in _walk(root, template):
             self._by_path[record.path] = record
             stem = record.path if record.template else record.path.with_suffix("")
             for parts in (stem.parts[-1:], stem.parts[-2:]):
@@ -34,9 +37,11 @@ class Shelf:
         return self._by_path.get(path)
 
 
-def _walk(root: Path) -> Iterator[Record]:
+def _walk(root: Path, template: str) -> Iterator[Record]:
     for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders.sort()
-        if template := template_of(files):
-            yield Record(Path(folder), "", num_frames=count_frames(files, template), template=template)
-        yield from (Record(Path(folder, name), "") for name in sorted(files) if name.lower().endswith(SUFFIXES))
+        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
+        own = template or template_of(files)
+        if count := count_frames(files, own):
+            yield Record(Path(folder), "", num_frames=count, template=own)
+        videos = sorted(name for name in files if name.lower().endswith(SUFFIXES) and name[0] != ".")
+        yield from (Record(Path(folder, name), "") for name in videos)

@@ -154,8 +154,8 @@ def open_video(path: Path, num_frames: int | None = None, template: str = "") ->
 
 
 def is_clip_folder(path: Path) -> bool:
-    """Whether this is a folder with images in it."""
-    return path.is_dir() and any(name.lower().endswith(IMAGES) for name in os.listdir(path))
+    """Whether this is a folder with images in it, hidden ones aside."""
+    return path.is_dir() and any(name.lower().endswith(IMAGES) and name[0] != "." for name in os.listdir(path))
 
 
 def template_of(names: Iterable[str]) -> str:
@@ -166,10 +166,13 @@ def template_of(names: Iterable[str]) -> str:
 
 
 def count_frames(names: Iterable[str], template: str) -> int:
-    """How many of the names follow a template."""
+    """How many of the names a template gives, each for its number."""
     match = TEMPLATE.fullmatch(template)
-    numbered = re.compile(rf"{re.escape(match['before'])}\d+{re.escape(match['after'])}") if match else None
-    return sum(bool(numbered.fullmatch(name)) for name in names) if numbered else 0
+    if not match:
+        return 0
+    numbered = re.compile(rf"{re.escape(match['before'])}(\d+){re.escape(match['after'])}")
+    found = ((name, numbered.fullmatch(name)) for name in names)
+    return sum(template.format(int(number[1])) == name for name, number in found if number)
 
 
 @dataclass(frozen=True)

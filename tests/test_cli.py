@@ -246,6 +246,19 @@ def test_a_training_that_cannot_be_is_one_line_and_leaves_nothing(fails, folder,
     assert said in fails("train", "-o", tmp_path / "run", "--data", folder, *small, *options)
 
 
+def test_a_list_behind_a_link_has_its_videos_beside_the_link(run, folder, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("ffn.runs.run", lambda experiment, *_, **__: asked.append(experiment) or [])
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "list.txt").write_text("a/0.mp4 0\n")
+    (folder / "train.txt").symlink_to(tmp_path / "lists" / "list.txt")
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    run("train", "-o", "run", "--data", "link/train.txt", "--frames", 4)
+    assert asked[0].data == str(tmp_path / "link" / "train.txt")
+    assert asked[0].clips().path(0).exists()
+
+
 def test_model_options_that_are_no_json_are_one_line(capsys):
     with pytest.raises(SystemExit):
         main(["train", "-o", "run", "--model-options", "{drop_rate"])
@@ -404,7 +417,9 @@ def test_the_formats_are_those_of_the_library(capsys):
 
 
 def test_report_writes_one_page(checkpoint, folder, tmp_path, capsys):
-    output = tmp_path / "report.html"
-    main(["report", str(checkpoint()), "--data", str(folder), "--frames", "1", "4", "--at", "4", "-o", str(output)])
+    output, link = tmp_path / "report.html", tmp_path / "link"
+    link.symlink_to(folder)
+    main(["report", str(checkpoint()), "--data", str(link), "--frames", "1", "4", "--at", "4", "-o", str(output)])
     assert f"wrote {output}" in capsys.readouterr().out
     assert "Accuracy against frames" in output.read_text(encoding="utf-8")
+    assert str(link) in output.read_text(encoding="utf-8")

@@ -421,6 +421,18 @@ def test_the_digest_is_of_content_and_labels_not_of_the_place(folder, tmp_path):
     assert len({digest, changed, renamed, clips_of(moved).digest}) == 4
 
 
+def test_frames_of_another_template_or_count_are_remembered_apart(tmp_path):
+    write_frames(tmp_path / "clip", counting_frames(8), "img_{:05d}.jpg")
+    write_frames(tmp_path / "clip", counting_frames(24)[16:], "flow_x_{:05d}.jpg")
+    columns, digests = ("path", "label", "num_frames", "template"), set()
+    for template, count, last in (("img_{:05d}.jpg", 8, 7), ("flow_x_{:05d}.jpg", 8, 23), ("img_{:05d}.jpg", 4, 3)):
+        clips = clips_of(manifest(tmp_path, [("clip", "a", count, template)], columns), (count,), cache=True)
+        images = only_batch(clips).stream(count)[0]
+        assert shown_index(255 * images.movedim(1, -1).numpy())[-1] == last
+        digests.add(clips.digest)
+    assert len(digests) == 3
+
+
 def test_the_digest_takes_the_manifest_s_word_for_the_content(folder):
     rows = [("a/0.mp4", "a", "123"), ("a/1.mp4", "a", "456")]
     digest = clips_of(manifest(folder, rows, ("path", "label", "frames_sha256"))).digest

@@ -59,6 +59,22 @@ def test_numbers_are_classes_in_their_own_order_though_some_have_no_video(tmp_pa
     assert [record.label for record in listing.records] == ["10", "2", "0"]
 
 
+def test_a_number_in_a_list_may_have_zeros_before_it(tmp_path):
+    listing = listed(tmp_path, "x.mp4 00\ny.mp4 02\nz.mp4 2\n")
+    assert listing.classes == ("0", "1", "2")
+    assert [record.label for record in listing.records] == ["0", "2", "2"]
+
+
+def test_numbers_in_a_manifest_are_classes_by_number_and_those_of_a_network_keep_its_order(tmp_path):
+    text = "path,label\n" + "".join(f"{i}.mp4,{i}\n" for i in (10, 2, 0, 3, 1))
+    assert listed(tmp_path, text, "list.csv").classes == ("0", "1", "2", "3", "10")
+    before = read_list(tmp_path / "list.csv", ("0", "1", "10", "2", "3"))
+    assert before.classes == ("0", "1", "10", "2", "3")
+    assert [record.label for record in before.records] == ["10", "2", "0", "3", "1"]
+    other = listed(tmp_path, "path,label\na.mp4,3\nb.mp4,jump\nc.mp4,10\n", "list.csv")
+    assert other.classes == ("10", "3", "jump")
+
+
 def test_names_are_classes_in_alphabetical_order(tmp_path):
     assert listed(tmp_path, "x.mp4 b\ny.mp4 a\n").classes == ("a", "b")
 
@@ -80,9 +96,39 @@ def test_a_manifest_takes_the_classes_beside_it_too(tmp_path):
     ]
 
 
+def test_spaces_around_the_values_of_a_manifest_do_not_count(tmp_path):
+    text = 'path, label ,num_frames\na.mp4, drop, 3\n b.mp4,lift \n\nc.mp4, "drop, twice"\n  \n,,\n'
+    assert listed(tmp_path, text, "list.csv").records == [
+        Record(tmp_path / "a.mp4", "drop", num_frames=3),
+        Record(tmp_path / "b.mp4", "lift"),
+        Record(tmp_path / "c.mp4", "drop, twice"),
+    ]
+    with pytest.raises(DataError, match="line 4: a manifest needs"):
+        listed(tmp_path, "path,label\na.mp4,drop\n\nb.mp4, \n", "list.csv")
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+@pytest.mark.parametrize("name", ["list.txt", "list.csv"])
+def test_lines_end_in_every_usual_way(tmp_path, name, end):
+    lines = ["x.mp4 b c", "y.mp4 a"] if name == "list.txt" else ["path,label", "x.mp4,b c", "y.mp4,a"]
+    listing = listed(tmp_path, end.join([*lines, ""]), name, classes=None)
+    assert [(record.path.name, record.label) for record in listing.records] == [("x.mp4", "b c"), ("y.mp4", "a")]
+    with pytest.raises(DataError, match="0xe9 in line 2, is not"):
+        listed(tmp_path, f"x.mp4 0{end}caf".encode() + b"\xe9", name)
+
+
 def test_a_headless_list_may_be_called_csv(tmp_path):
     listing = listed(tmp_path, "a b/x.mp4 1\ny.mp4 0\n", "train.csv")
     assert [(record.path.name, record.label) for record in listing.records] == [("x.mp4", "1"), ("y.mp4", "0")]
+
+
+def test_what_is_hidden_is_neither_class_nor_video(tmp_path):
+    for name in (".hidden/x.mp4", "a/._w.webm", "a/w.webm", "a/.clip/00001.jpg", "a/clip/._00001.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    listing = read_list(tmp_path)
+    assert listing.records == [Record(tmp_path / "a" / "w.webm", "a")]
+    assert listing.classes == ("a",)
 
 
 def test_a_folder_holds_videos_and_folders_of_frames(tmp_path):
@@ -104,7 +150,8 @@ def test_a_folder_holds_videos_and_folders_of_frames(tmp_path):
         ("x.mp4 0\ny.mp4 -1\n", "the label -1 is out of range"),
         ("x.mp4 99999999999\n", "the label 99999999999 is out of range"),
         ("x.mp4 0\ny.mp4 jump\n", "numbers or names, not both as 0 and 'jump'"),
-        ("\n\n", "lists no videos"),
+        ("\n\n", "the list .*list.txt lists no videos"),
+        ("x.mp4 0\ny.mp4 -0\n", "the label -0 is out of range"),
         (b"x.mp4 0\ncaf\xe9.mp4 1\n", r"list.txt is not a text file in UTF-8: byte 11, 0xe9 in line 2, is not"),
         (b"\xef\xbb\xbfx.mp4 0\ncaf\xe9.mp4 1\n", r"byte 14, 0xe9 in line 2, is not"),
     ],
@@ -149,6 +196,7 @@ def test_names_that_are_not_utf_8_are_named(tmp_path):
 def test_a_label_is_a_name_before_it_is_a_number():
     assert [class_number(label, ("2", "1", "0")) for label in "210"] == [0, 1, 2]
     assert [class_number(label, ("a", "b")) for label in ("b", "1", "2", "-1", "c")] == [1, 1, None, None, None]
+    assert [class_number(label, ("0", "1", "10", "2")) for label in ("10", "02", "3")] == [2, 3, None]
 
 
 def test_the_fingerprint_of_frames_notices_another_count_name_or_picture(tmp_path):
@@ -161,3 +209,27 @@ def test_the_fingerprint_of_frames_notices_another_count_name_or_picture(tmp_pat
     other = Record(folder, "a").fingerprint()
     (folder / "00005.jpg").rename(folder / "00006.jpg")
     assert len({before, longer, other, Record(folder, "a").fingerprint()}) == 4
+
+
+def test_the_fingerprint_of_frames_notices_what_the_list_says_where_the_folder_shows_another_thing(tmp_path):
+    folder = write_frames(tmp_path / "clip", grey(8), "img_{:05d}.jpg")
+    write_frames(folder, grey(7), "flow_x_{:05d}.jpg")
+    unsaid = Record(folder, "a").fingerprint()
+    assert Record(folder, "a", num_frames=7, template="flow_x_{:05d}.jpg").fingerprint() == unsaid
+    assert Record(folder, "a", num_frames=7).fingerprint() == unsaid
+    assert Record(folder, "a", template="img_{:05d}.jpg").fingerprint() == (
+        Record(folder, "a", num_frames=8, template="img_{:05d}.jpg").fingerprint()
+    )
+    said = [{}, {"num_frames": 4}, {"template": "img_{:05d}.jpg"}, {"template": "img_{:05d}.jpg", "num_frames": 4}]
+    for content in ("", "hash"):
+        assert len({Record(folder, "a", content, **how).fingerprint() for how in said}) == len(said)
+
+
+def test_the_fingerprint_of_a_file_does_not_take_the_list_s_word_for_its_length(tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"video")
+    before = Record(tmp_path / "x.mp4", "a").fingerprint()
+    assert before == "0bf22cdda314f8b65ed7715b37bd899ca660f057f1799ae7f549b7e8f86c6530"  # as recorded digests have it
+    assert Record(tmp_path / "x.mp4", "a", num_frames=3).fingerprint() == before
+    assert Record(tmp_path / "x.mp4", "a", "hash", num_frames=3).fingerprint() == "hash"
+    assert Record(tmp_path / "none", "a", num_frames=3, template="{:05d}.jpg").fingerprint() == "missing"
+    assert Record(tmp_path / "x.mp4", "a", template="{:05d}.jpg").fingerprint() != before

@@ -152,8 +152,50 @@ def test_tsn_lists_keep_their_counts_and_order_of_classes(places):
         ("3", "img_{:05d}.jpg"),
         ("2", "img_{:05d}.jpg"),
     ]
-    prepare("tsn", [annotations], videos, output, template="other_{:06d}.png")
-    assert rows(output / "val.csv")[0]["template"] == "other_{:06d}.png"
+
+
+def test_frames_are_counted_by_the_given_template(places):
+    annotations, videos, output = places
+    write(annotations, labels__csv="A\n", train__csv="v;A\n", validation__csv="v;A\n")
+    write_frames(videos / "v", grey(8), "img_{:05d}.jpg")
+    write_frames(videos / "v", grey(7), "flow_x_{:05d}.jpg")
+    prepare("sthv1", [annotations], videos, output, template="img_{:05d}.jpg")
+    assert [(row["num_frames"], row["template"]) for row in rows(output / "val.csv")] == [("8", "img_{:05d}.jpg")]
+
+
+@pytest.mark.parametrize("template", ["other_{:05d}.jpg", "img_{:04d}.jpg"])
+def test_videos_without_frames_of_the_given_template_are_missing(places, template):
+    annotations, videos, output = places
+    write(annotations, train__txt="v 8 0\nw 8 0\n")
+    write_frames(videos / "v", grey(8), "img_{:05d}.jpg")
+    write_frames(videos / "w", grey(8), template)
+    with pytest.raises(DataError, match=r"in frames like \S+, lacks 1 of the 2 videos .* \(v\)"):
+        prepare("tsn", [annotations], videos, output, template=template)
+    (train,) = prepare("tsn", [annotations], videos, output, template=template, allow_missing=True)
+    assert (train.videos, train.missing) == (1, ("v",))
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("evaluation_train", "train"),
+        ("latest_train_list", "train"),
+        ("trainlist01", "train"),
+        ("ucf101.train-split_1", "train"),
+        ("validate", "val"),
+        ("k400-validation", "val"),
+        ("validationSet", "val"),
+        ("test2", "test"),
+        ("latest", "latest"),
+        ("constrained", "constrained"),
+    ],
+)
+def test_the_split_is_a_word_of_the_file_s_name(places, name, split):
+    annotations, videos, output = places
+    touch(videos, "x.mp4")
+    write(annotations, **{f"{name}.txt": "x.mp4 0\n"})
+    (written,) = prepare("tsn", [annotations / f"{name}.txt"], videos, output)
+    assert written.path == output / f"{split}.csv"
 
 
 def test_manifests_above_the_videos_can_move_with_them(places):
@@ -186,6 +228,20 @@ def test_videos_that_are_not_there_are_counted_and_named_or_left_out(places):
     [
         ("sthv2", {}, r"must have one file ...labels.json, found 0"),
         ("sthv2", {"labels__json": "{"}, "labels.json is not JSON"),
+        ("sthv2", {"labels__json": ["A", "B"]}, "labels.json must give every class its number"),
+        ("sthv2", {"labels__json": 5}, "labels.json must give every class its number"),
+        ("sthv2", {"labels__json": {"A": None, "B": "1"}}, "labels.json: the class 'A' has no number but null"),
+        ("sthv2", {"labels__json": {"A": "x"}}, "labels.json: the class 'A' has no number but \"x\""),
+        (
+            "sthv2",
+            {"labels__json": {"A": "0"}, "train__json": 5, "validation__json": []},
+            "train.json must be a list of entries with id and template",
+        ),
+        (
+            "sthv2",
+            {"labels__json": {"A": "0"}, "train__json": [{"id": 1, "template": None}], "validation__json": []},
+            "train.json, entry 0: expected the keys id and template, a sentence",
+        ),
         (
             "sthv2",
             {"labels__json": {"A": "0"}, "train__json": [{"id": 1}], "validation__json": []},
@@ -216,6 +272,23 @@ def test_annotations_that_cannot_be_used_are_explained(places, form, files, mess
         prepare(form, [write(annotations, **files)], videos, output)
     assert "\n" not in str(raised.value)
     assert not output.exists()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_annotations_that_are_not_there_are_named(places, form):
+    annotations, videos, output = places
+    videos.mkdir()
+    named = write(annotations, labels__json={"A": "0"}) / "train.json"
+    with pytest.raises(DataError, match=r"^no such file or folder of annotations: .*train.json$"):
+        prepare(form, [annotations / "labels.json", named], videos, output)
+
+
+def test_hidden_videos_are_not_there(places):
+    annotations, videos, output = places
+    write(annotations, train__txt="x.mp4 0\n._y.mp4 0\n.trash/z.mp4 0\n")
+    touch(videos, "x.mp4", "._y.mp4", ".trash/z.mp4")
+    (train,) = prepare("tsn", [annotations], videos, output, allow_missing=True)
+    assert train.missing == ("._y.mp4", "z.mp4")
 
 
 def test_annotations_are_never_overwritten(places):

@@ -303,6 +303,20 @@ def test_two_processes_are_never_at_one_run(experiment, tmp_path, monkeypatch):
     assert next(run(experiment, tmp_path, resume=True))["epoch"] == 2
 
 
+def test_a_run_does_not_go_on_with_classes_in_another_order(experiment, videos, tmp_path):
+    rows = [f"{path},{path.parent.name}" for path in sorted((videos / "train").glob("*/*.mp4"))]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
+    listed = replace(experiment, data=str(tmp_path / "list.csv"), validation="")
+    training = run(listed, tmp_path / "run")
+    next(training)
+    training.close()
+    (tmp_path / "classes.txt").write_text("light\ndark\n")
+    with pytest.raises(DataError, match=r"in another order; they were dark, light: write .* to classes.txt beside it"):
+        next(run(listed, tmp_path / "run", resume=True))
+    (tmp_path / "classes.txt").write_text("dark\nlight\n")
+    assert next(run(listed, tmp_path / "run", resume=True))["epoch"] == 2
+
+
 def test_a_run_does_not_go_on_with_other_data(experiment, videos, tmp_path):
     shutil.copytree(videos / "train", tmp_path / "train")
     moved = replace(experiment, data=str(tmp_path / "train"))
@@ -324,7 +338,9 @@ def test_nor_with_other_data_in_its_first_epoch(experiment, videos, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         list(run(mine, tmp_path / "run", report=stop))
     (tmp_path / "data" / "dark" / "0.mp4").rename(tmp_path / "data" / "light" / "00.mp4")
-    with pytest.raises(DataError, match="is not the data that the run began with: its videos or labels are others"):
+    with pytest.raises(
+        DataError, match="is not the data that the run began with: its videos, labels or classes are others"
+    ):
         list(run(mine, tmp_path / "run", resume=True))
     (tmp_path / "data" / "light" / "00.mp4").rename(tmp_path / "data" / "dark" / "0.mp4")
     assert len(list(run(mine, tmp_path / "run", resume=True))) == experiment.epochs

@@ -52,7 +52,7 @@ def of_checkpoint(path: Path, data: Path | None, frames: Sequence[int], num_fram
         data: a folder, manifest or list; None for the test split of the embedded videos.
     """
     model = load(path)
-    origin = Origin(str(model.card.get("title") or path.stem), path.resolve(), data and data.resolve())
+    origin = Origin(str(model.card.get("title") or path.stem), path.absolute(), data and data.absolute())
     videos = data or moving_shapes.prepare("test", progress=partial(report, "rendering"))
     clips = clips_for(model.card, videos, sorted({*frames, num_frames}))
     accuracy, divergence = analysis.sweep(model, clips, progress=partial(report, "computing"))

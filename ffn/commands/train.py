@@ -92,7 +92,7 @@ def _experiment(options: argparse.Namespace) -> "Experiment":
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     for name in ("data", "validation", "init"):
         if given.get(name):
-            given[name] = str(Path(given[name]).expanduser().resolve())
+            given[name] = str(Path(given[name]).expanduser().absolute())  # a list has its videos beside the link
     if options.recipe and options.recipe not in RECIPES:
         raise ValueError(f"there is no recipe {options.recipe!r}; there are {', '.join(RECIPES)}")
     given = {**(RECIPES[options.recipe] if options.recipe else {}), **given}
