@@ -339,7 +339,7 @@ def test_nor_with_other_data_in_its_first_epoch(experiment, videos, tmp_path):
         list(run(mine, tmp_path / "run", report=stop))
     (tmp_path / "data" / "dark" / "0.mp4").rename(tmp_path / "data" / "light" / "00.mp4")
     with pytest.raises(
-        DataError, match="is not the data that the run began with: its videos, labels or classes are others"
+        DataError, match="not the data that the run began with: its videos, labels or classes"
     ):
         list(run(mine, tmp_path / "run", resume=True))
     (tmp_path / "data" / "light" / "00.mp4").rename(tmp_path / "data" / "dark" / "0.mp4")
