@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from math import cos, pi
+from math import cos, nextafter, pi
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -64,8 +64,15 @@ def schedule(optimiser: torch.optim.Optimizer, training: "Training", steps: int)
 def _schedule(optimiser: torch.optim.Optimizer, training: "Training", steps: int) -> LRScheduler:
     if training.schedule == "onecycle":
         peaks = [group["lr"] for group in optimiser.param_groups]
-        return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=training.warmup)
+        return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=_warmup(training.warmup, steps))
     return LambdaLR(optimiser, lambda step: rate(training, min(1.0, step / steps)))
+
+
+def _warmup(share: float, steps: int) -> float:
+    """`share`, or the next below it with which no phase of torch's is without steps: it divides by their number."""
+    while share * steps in (1, steps):
+        share = nextafter(share, 0)
+    return share
 
 
 def rate(training: "Training", progress: float) -> float:

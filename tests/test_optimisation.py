@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from conftest import SMALL
+from torch.optim.lr_scheduler import OneCycleLR
 
 import ffn
 from ffn import Training
@@ -116,3 +117,39 @@ def test_onecycle_is_torch_s():
     assert seen.argmax() == math.floor(0.3 * 100) - 1
     assert seen[0] == pytest.approx(1 / 25)
     assert seen[-1] < 1e-4
+
+
+def onecycle(share, steps, plan):
+    """The learning rates of one weight over all steps, by the schedule that `plan` makes of its optimiser."""
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+    planned = plan(sgd, Training(warmup=share), steps)
+    seen = []
+    for _ in range(steps):
+        seen.append(sgd.param_groups[0]["lr"])
+        sgd.step()
+        planned.step()
+    return seen
+
+
+def torchs(sgd, training, steps):
+    return OneCycleLR(sgd, 1.0, total_steps=steps, pct_start=training.warmup)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 7, 10, 20, 49])
+def test_any_warm_up_over_any_steps_is_torch_s_where_torch_s_can_be(steps):
+    shares = [i / parts for parts in (50, steps) for i in range(parts)]
+    for share in (0.15, math.nextafter(1.0, 0.0), *shares):
+        ours = onecycle(share, steps, schedule)
+        assert all(0 < rate <= 1 for rate in ours)
+        try:
+            assert ours == onecycle(share, steps, torchs)
+        except ZeroDivisionError:
+            assert share * steps in (1, steps)
+
+
+@pytest.mark.parametrize("steps", [2, 10, 30, 49])
+def test_a_warm_up_of_one_step_has_its_peak_there(steps):
+    seen = onecycle(1 / steps, steps, schedule)
+    assert seen[0] == pytest.approx(1)
+    assert seen == sorted(seen, reverse=True)
+    assert seen == pytest.approx(onecycle((1 - 1e-9) / steps, steps, schedule))
