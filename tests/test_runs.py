@@ -375,6 +375,28 @@ def test_explicit_settings_come_before_those_of_the_recipe(videos, tmp_path, mon
 
 
 @pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ("--without sharing --without alteration", {"without": ["sharing", "alteration"]}),
+        ("--frames 4 8 --frames 16", {"frames": [4, 8, 16]}),
+        ("--frames 4 8 --frames 16 --recipe slowfast-sthv1", {"frames": [4, 8, 16]}),
+        ("--streams --frames 8 16", {"frames": [8, 16]}),
+    ],
+)
+def test_repeated_options_of_a_list_add_up(tmp_path, monkeypatch, words, chosen):
+    seen = []
+    monkeypatch.setattr("ffn.runs.run", lambda experiment, *_, **__: seen.append(experiment.settings()) or [])
+    assert main(["train", "-o", str(tmp_path / "run"), "--data", "videos", *words.split()]) == 0
+    (settings,) = seen
+    assert {name: settings[name] for name in ("without", "frames", "streams")} == {
+        "without": [],
+        "frames": [4, 8, 16],
+        "streams": [],
+        **chosen,
+    }
+
+
+@pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (
