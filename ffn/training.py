@@ -55,7 +55,7 @@ class Training:
     nesterov: bool = setting(False, "sgd looks ahead")
     weight_decay: float = setting(0.05, "not on norms, gains and biases: they have one dimension")
     decay_gains: bool = setting(False, "weight alteration decays towards none, as in the authors' 2D code")
-    head_rate: float = setting(1.0, "how much faster the classifier learns; its bias learns twice that if above 1")
+    head_rate: float = setting(1.0, "how much faster the classifier learns; its bias twice that, unless this is 1")
     schedule: str = setting("onecycle", "onecycle, cosine or step")
     warmup: float = setting(0.15, "share of all steps before the peak")
     warmup_rate: float = setting(0.01, "cosine and step: where the warm-up starts, as a share of the peak")

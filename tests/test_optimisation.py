@@ -62,6 +62,30 @@ def test_the_classifier_learns_five_and_its_bias_ten_times_as_fast(architecture,
     assert fast[f"{head}.bias"] == (0, 10 * Training().learning_rate)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "heads", "options"),
+    [
+        ("vit_tiny_patch16_224", ["head"], {"img_size": 32, "depth": 1, "num_classes": 192}),  # as wide as its tokens
+        ("resnetv2_18", ["head.fc"], {"channels": (8, 8, 8, 8)}),  # a convolution
+        ("tea_resnet50", ["fc"], {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)}),
+        ("repvit_m1", ["head.head.l", "head.head_dist.l"], {"embed_dim": (8, 8, 8, 8), "depth": (1, 1, 1, 1)}),
+    ],
+)
+def test_the_classifier_is_the_one_that_timm_names(architecture, heads, options):
+    model = ffn.create_model(architecture, (2, 4), **{"num_classes": 8, **options})
+    plain, fast = (by_name(model, Training(head_rate=head_rate)) for head_rate in (1.0, 0.25))
+    changed = {name: fast[name][1] / plain[name][1] for name in plain if plain[name] != fast[name]}
+    speeds = {"weight": 0.25, "bias": 0.5}
+    assert changed == {f"network.backbone.{head}.{kind}": speeds[kind] for head in heads for kind in speeds}
+
+
+def test_networks_that_share_nothing_have_a_classifier_each():
+    model = network(sharing=False)
+    plain, fast = (by_name(model, Training(head_rate=head_rate)) for head_rate in (1.0, 5.0))
+    heads = {f"network.by_frames.{t}.backbone.fc.{kind}" for t in (2, 4) for kind in ("weight", "bias")}
+    assert {name for name in plain if plain[name] != fast[name]} == heads
+
+
 def test_frozen_parameters_are_left_out():
     model = network()
     model.network.backbone.conv1.weight.requires_grad_(False)
