@@ -95,6 +95,8 @@ class Training:
         for name in ("share", "label_smoothing", "momentum"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} is a share, at most 1; got {getattr(self, name)}")
+        if self.seed >= 2**64:
+            raise ValueError(f"seed must be below 2**64, all that torch takes; got {self.seed}")
         if self.learning_rate <= 0 or self.warmup >= 1:
             raise ValueError(
                 "the learning rate must be above 0 and its warm-up a share of the steps below 1, "
