@@ -72,11 +72,19 @@ class Experiment(Training):
             raise ValueError(f"cache is {', '.join(CACHE)}, got {self.cache!r}")
         if self.select not in ("mean", "last", *map(str, self.shown)):
             raise ValueError(f"select is mean, last or one of {self.shown}, got {self.select!r}")
+        self._check_validation()
         self._check_frames()
         _ = self.validated  # knows what is no frame count
         self._check_model_options()
         _ = self.preprocessing, self.augmentation  # they know what is impossible
         self._check_jitter()
+
+    def _check_validation(self) -> None:
+        """Without videos to validate on the last epoch is the best, and only what says more than that is in vain."""
+        said = {"tested": bool(self.tested), "select": self.select not in ("mean", "last")}
+        vain = [name for name, is_said in said.items() if is_said and not self.validation]
+        if vain:
+            raise ValueError(f"{vain[0]} needs videos to validate on: give --validation, or leave out --{vain[0]}")
 
     def _check_frames(self) -> None:
         """Every branch learns from a stream, and the baselines see as many frame counts as they are made for."""

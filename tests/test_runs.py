@@ -445,6 +445,14 @@ def test_model_options_that_timm_does_not_know_are_explained():
         wrong.build(2)
 
 
+@pytest.mark.parametrize(("wrong", "name"), [({"tested": (4,)}, "tested"), ({"select": "2"}, "select")])
+def test_what_validation_alone_could_use_is_refused_without_it(wrong, name):
+    with pytest.raises(ValueError, match=f"^{name} needs videos to validate on: give --validation, or leave out"):
+        Experiment(**TINY, **wrong)
+    assert Experiment(**TINY, **wrong, validation="videos").validated == (2, 4)
+    assert all(Experiment(**TINY, select=select).digest for select in ("mean", "last"))
+
+
 VIT = {"architecture": "vit_tiny_patch16_224", "resize": 36, "crop": 32}
 
 
