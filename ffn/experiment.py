@@ -10,10 +10,11 @@ import torch
 
 from ffn.card import ELSEWHERE, read_card
 from ffn.checkpoint import describe, load
+from ffn.costs import cost
 from ffn.data import Clips
 from ffn.files import file_hash
 from ffn.layers import check_frames, nearest
-from ffn.model import FrameFlexible, create_model, start_from
+from ffn.model import FrameFlexible, create_model, fixed_size, start_from
 from ffn.training import Training, setting
 from ffn.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
 
@@ -71,10 +72,19 @@ class Experiment(Training):
             raise ValueError(f"cache is {', '.join(CACHE)}, got {self.cache!r}")
         if self.select not in ("mean", "last", *map(str, self.shown)):
             raise ValueError(f"select is mean, last or one of {self.shown}, got {self.select!r}")
+        self._check_validation()
         self._check_frames()
         _ = self.validated  # knows what is no frame count
         self._check_model_options()
         _ = self.preprocessing, self.augmentation  # they know what is impossible
+        self._check_jitter()
+
+    def _check_validation(self) -> None:
+        """Without videos to validate on the last epoch is the best, and only what says more than that is in vain."""
+        said = {"tested": bool(self.tested), "select": self.select not in ("mean", "last")}
+        vain = [name for name, is_said in said.items() if is_said and not self.validation]
+        if vain:
+            raise ValueError(f"{vain[0]} needs videos to validate on: give --validation, or leave out --{vain[0]}")
 
     def _check_frames(self) -> None:
         """Every branch learns from a stream, and the baselines see as many frame counts as they are made for."""
@@ -97,6 +107,13 @@ class Experiment(Training):
             raise ValueError(f'model_options are named, such as {{"drop_rate": 0.5}}; got {self.model_options!r}')
         for name in self.model_options.keys() & ELSEWHERE_SAID.keys():
             raise ValueError(f"{name} is no model option; that is said by {ELSEWHERE_SAID[name]}")
+
+    def _check_jitter(self) -> None:
+        if self.crop_kind == "jitter" and self.resize_to < self.resize:
+            raise ValueError(
+                f"jitter draws the short side between resize, {self.resize} pixels, and resize_to, {self.resize_to}; "
+                "raise that"
+            )
 
     @property
     def shown(self) -> tuple[int, ...]:
@@ -186,12 +203,27 @@ class Experiment(Training):
             raise ValueError(
                 f"{self.architecture} cannot be built with the model options {self.model_options}: {error}"
             ) from None
+        self._check_size(model)
         if self.init:
             start_from(model, load(self.init))
         for weight in model.parameters():
             if weight.dim() in LAYOUTS:
                 weight.data = weight.data.to(memory_format=LAYOUTS[weight.dim()])
         return model
+
+    def _check_size(self, model: FrameFlexible) -> None:
+        """Some networks that timm builds for images of one size take others."""
+        size = fixed_size(model)
+        if size in (None, self.crop):
+            return
+        try:
+            cost(model, self.frames[0], self.crop)
+        except Exception:  # timm asserts, torch finds shapes that do not fit
+            options = json.dumps({**self.model_options, "img_size": self.crop})
+            raise ValueError(
+                f"{self.architecture} sees images of {size} pixels and the crop has {self.crop}; "
+                f"take `--crop {size}`, or build it for these by `--model-options '{options}'`"
+            ) from None
 
     def card(self, clips: Clips) -> dict[str, Any]:
         """What the file of a trained network says of how it came about; nothing of where on this machine."""

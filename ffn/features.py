@@ -16,7 +16,7 @@ from ffn.model import FrameFlexible
 from ffn.order import InOrder
 from ffn.progress import Progress
 from ffn.statistics import stage_of
-from ffn.surgery import blocks, swapped
+from ffn.surgery import blocks, classifiers, swapped
 from ffn.synthesis import Filled
 
 POOLED = "pooled"  # the name of what goes into the classifier
@@ -222,10 +222,4 @@ def _taps(network: Any) -> dict[str, nn.Module]:
     """The layers of an ordinary network whose features can be had, by name: its blocks and its classifier."""
     plain = network.net if isinstance(network, Filled) else network
     backbone = getattr(plain, "backbone", plain)
-    return {**blocks(backbone), POOLED: _classifier(backbone)}
-
-
-def _classifier(network: Any) -> nn.Module:
-    """The layer that gives the logits; the first where there are several."""
-    found = network.get_classifier() if hasattr(network, "get_classifier") else network.head
-    return next(iter(found)) if isinstance(found, tuple | nn.ModuleList) else found
+    return {**blocks(backbone), POOLED: classifiers(backbone)[0]}

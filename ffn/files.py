@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from platformdirs import user_cache_dir
@@ -42,10 +43,31 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows under the header line of a CSV file."""
+def read_csv(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The rows under the header line of a CSV file.
+
+    Raises:
+        ValueError: when its header lacks some of `columns`.
+    """
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        if missing := [name for name in columns if name not in (reader.fieldnames or columns)]:
+            raise ValueError(f"{path} lacks the columns {', '.join(missing)}; it is the table of something else")
+        return list(reader)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, where it is not there, and finds that files can be written in it; leaves none.
+
+    Raises:
+        OSError: when they cannot, with the reason.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"{folder} is no folder that can be written to: {error.strerror}") from None
 
 
 def file_hash(path: Path) -> str:

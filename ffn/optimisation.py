@@ -2,7 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from math import cos, pi
+from itertools import chain
+from math import cos, nextafter, pi
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,15 +11,17 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from ffn.layers import ResidualAdapter
+from ffn.surgery import classifiers
 
 if TYPE_CHECKING:
+    from ffn.model import FrameFlexible
     from ffn.training import Training
 
 OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("onecycle", "cosine", "step")
 
 
-def optimiser(model: nn.Module, training: "Training") -> torch.optim.Optimizer:
+def optimiser(model: "FrameFlexible", training: "Training") -> torch.optim.Optimizer:
     """AdamW or SGD over groups of parameters that share decay and speed.
 
     Norms, biases and gains (one dimension) do not decay, unless `decay_gains`. The classifier's weight learns
@@ -47,10 +50,10 @@ def _adapters(model: nn.Module) -> Iterator[ResidualAdapter]:
     return (module for module in model.modules() if isinstance(module, ResidualAdapter))
 
 
-def _heads(model: nn.Module) -> list[nn.Linear]:
-    """The layers that give the logits."""
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    return [layer for layer in linear if layer.out_features == linear[-1].out_features]
+def _heads(model: "FrameFlexible") -> Iterator[nn.Module]:
+    """The layers that give the logits in any branch, without the norms that a classifier of timm's may hold."""
+    for classifier in chain.from_iterable(classifiers(model.at(branch, branch)) for branch in model.frames):
+        yield from (layer for layer in classifier.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
 
 
 def schedule(optimiser: torch.optim.Optimizer, training: "Training", steps: int) -> LRScheduler:
@@ -64,8 +67,15 @@ def schedule(optimiser: torch.optim.Optimizer, training: "Training", steps: int)
 def _schedule(optimiser: torch.optim.Optimizer, training: "Training", steps: int) -> LRScheduler:
     if training.schedule == "onecycle":
         peaks = [group["lr"] for group in optimiser.param_groups]
-        return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=training.warmup)
+        return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=_warmup(training.warmup, steps))
     return LambdaLR(optimiser, lambda step: rate(training, min(1.0, step / steps)))
+
+
+def _warmup(share: float, steps: int) -> float:
+    """`share`, or the next below it with which no phase of torch's is without steps: it divides by their number."""
+    while share * steps in (1, steps):
+        share = nextafter(share, 0)
+    return share
 
 
 def rate(training: "Training", progress: float) -> float:

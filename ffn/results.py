@@ -47,9 +47,9 @@ TABLES = {
 }
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file; none where there is none."""
-    return read_csv(path) if path.exists() else []
+def read(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The rows of a CSV file, which has at least `columns`; none where there is no file."""
+    return read_csv(path, columns) if path.exists() else []
 
 
 def lines(rows: Sequence[Row]) -> list[tuple[str, str, str]]:

@@ -6,6 +6,7 @@ from copy import copy, deepcopy
 from dataclasses import dataclass
 from itertools import zip_longest
 from types import MethodType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +104,13 @@ def blocks(network: nn.Module) -> dict[str, nn.Module]:
             f"{type(network).__name__} names no blocks with a convolution or a norm, so there is no place for the shift"
         )
     return named
+
+
+def classifiers(network: Any) -> list[nn.Module]:
+    """The layers that give the logits of an ordinary network, most often one, as timm names them; else its `head`."""
+    backbone = getattr(network, "backbone", network)
+    found = backbone.get_classifier() if hasattr(backbone, "get_classifier") else backbone.head
+    return list(found) if isinstance(found, tuple | nn.ModuleList) else [found]
 
 
 def _block_patterns(network: nn.Module) -> list[str]:

@@ -32,6 +32,11 @@ from ffn.synchrony import SynchronisedNorms
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+# Methods of the paper's tables that no step makes, and how they are had.
+ELSEWHERE_HAD = {
+    "finetune": "that is `--method single --init` with the checkpoint to start from",
+    "ensemble": "that is several networks of `--method single`; `ffn reproduce tables` tests them together",
+}
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -56,7 +61,7 @@ class Training:
     nesterov: bool = setting(False, "sgd looks ahead")
     weight_decay: float = setting(0.05, "not on norms, gains and biases: they have one dimension")
     decay_gains: bool = setting(False, "weight alteration decays towards none, as in the authors' 2D code")
-    head_rate: float = setting(1.0, "how much faster the classifier learns; its bias learns twice that if above 1")
+    head_rate: float = setting(1.0, "how much faster the classifier learns; its bias twice that, unless this is 1")
     schedule: str = setting("onecycle", "onecycle, cosine or step")
     warmup: float = setting(0.15, "share of all steps before the peak")
     warmup_rate: float = setting(0.01, "cosine and step: where the warm-up starts, as a share of the peak")
@@ -80,8 +85,9 @@ class Training:
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
         ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; there are {', '.join(known)}")
+            if (value := getattr(self, name)) not in known:
+                hint = f"; {ELSEWHERE_HAD[value]}" if value in ELSEWHERE_HAD else ""
+                raise ValueError(f"unknown {name} {value!r}; there are {', '.join(known)}{hint}")
         self._check_numbers()
         if list(self.milestones) != sorted(self.milestones):
             raise ValueError(f"milestones are epochs one after another, got {self.milestones}")
@@ -96,6 +102,8 @@ class Training:
         for name in ("share", "label_smoothing", "momentum"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} is a share, at most 1; got {getattr(self, name)}")
+        if self.seed >= 2**64:
+            raise ValueError(f"seed must be below 2**64, all that torch takes; got {self.seed}")
         if self.learning_rate <= 0 or self.warmup >= 1:
             raise ValueError(
                 "the learning rate must be above 0 and its warm-up a share of the steps below 1, "
@@ -225,10 +233,13 @@ class Trainer:
         """How many clips a process needs for a step: a batch norm has no statistics over one clip of one pixel."""
         batch_norms = any(isinstance(module, _BatchNorm) for module in self.model.modules())
         fewest = 2 if batch_norms and not self._synchronised else 1
-        step, processes = min(self.training.batch_size, len(self.clips)), self.processes.part.of
+        processes, step, videos = self.processes.part.of, self.training.batch_size, len(self.clips)
+        way = " or synchronise the norms" if processes > 1 and fewest > 1 else ""
         if step // processes < fewest:
-            way = " or synchronise the norms" if processes > 1 and fewest > 1 else ""
             raise ValueError(f"a step of {step} videos leaves a process fewer than {fewest}; take larger batches{way}")
+        if videos // processes < fewest:
+            least = fewest * processes
+            raise ValueError(f"there are too few videos: {videos}, where a step takes at least {least}; add some{way}")
         return fewest
 
     @property

@@ -297,6 +297,62 @@ def test_an_unknown_experiment_network_is_one_line(fails):
     assert "there is no recipe 'nothing'" in fails("reproduce", "demo", "--only", "nothing")
 
 
+@pytest.mark.parametrize("experiment", ["demo", "tables", "normalisation", "any-frame"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--show", "--output", "{}/nowhere"), "nothing of this is in {}/nowhere; leave out --show to make it"),
+        (("--output", "{}/file/deep/out"), "/file/deep"),
+        (("--output", "{}/file/out"), "/file"),
+    ],
+)
+def test_an_output_where_nothing_is_or_can_be_is_found_before_any_work(
+    fails, tmp_path, working, experiment, options, said
+):
+    (tmp_path / "file").touch()
+    assert said.format(tmp_path) in fails("reproduce", experiment, *(word.format(tmp_path) for word in options))
+    assert not working
+
+
+@pytest.fixture
+def working(monkeypatch):
+    """The work that `ffn reproduce` begins, none of which is done."""
+    begun = []
+    for name in ("bundled.demo", "normalisation_gap.normalisation_gap", "commands.reproduce._train"):
+        monkeypatch.setattr(f"ffn.{name}", lambda *_, name=name, **__: begun.append(name))
+    return begun
+
+
+@pytest.mark.parametrize("experiment", ["tables", "any-frame"])
+@pytest.mark.parametrize("device", ["abacus", "meta", "cuda:77"])
+def test_a_device_that_is_not_there_is_found_before_any_work(fails, tmp_path, working, experiment, device):
+    line = fails("reproduce", experiment, "--output", tmp_path / "rows.csv", "--device", device)
+    assert f"there is no device '{device}' here" in line
+    assert not working
+
+
+@pytest.mark.parametrize(
+    ("experiment", "missing"),
+    [
+        ("tables", "table, method, backbone, frames, seed,"),
+        ("any-frame", "split, seed, correct, clips"),
+        ("normalisation", "top1_low, top1_high, gained, gained_low, gained_high, share, share_low, share_high;"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--show",)])
+def test_a_table_of_something_else_is_neither_shown_nor_written(fails, tmp_path, working, experiment, missing, options):
+    other = tmp_path / "other.csv"
+    other.write_text("num_frames,way,top1\n4,nearest,50.0\n")
+    assert f"{other} lacks the columns {missing}" in fails("reproduce", experiment, "--output", other, *options)
+    assert not working
+
+
+@pytest.mark.parametrize("experiment", ["normalisation", "any-frame"])
+def test_what_is_made_as_a_whole_has_no_parts_to_choose(fails, working, experiment):
+    assert f"{experiment} is made as a whole; --only is for" in fails("reproduce", experiment, "--only", "nearest")
+    assert not working
+
+
 def test_an_interrupt_is_one_line(run, checkpoint, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from ffn.files import cache_folder, replacing, write_csv
+from ffn.files import cache_folder, make_folder, read_csv, replacing, write_csv
 
 
 def test_a_finished_file_takes_the_place_of_the_old_one(tmp_path):
@@ -39,6 +39,26 @@ def test_rows_with_other_keys_write_nothing(tmp_path):
     with pytest.raises(ValueError, match="fields not in fieldnames"):
         write_csv(tmp_path / "table.csv", [{"a": 1}, {"b": 2}])
     assert not any(tmp_path.iterdir())
+
+
+def test_a_table_without_the_columns_in_question_names_them(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n1,2\n")
+    assert read_csv(path, ("b", "a")) == read_csv(path) == [{"a": "1", "b": "2"}]
+    with pytest.raises(ValueError, match=r"table.csv lacks the columns c, d; it is the table of something else"):
+        read_csv(path, ("a", "c", "d"))
+    path.write_text("")
+    assert read_csv(path, ("a",)) == []
+
+
+def test_a_folder_is_made_and_left_empty_and_a_file_is_none(tmp_path):
+    for _ in range(2):
+        make_folder(tmp_path / "new" / "folder")
+    assert [*tmp_path.rglob("*")] == [tmp_path / "new", tmp_path / "new" / "folder"]
+    (tmp_path / "file").touch()
+    for below in ("file", "file/deeper", "file/much/deeper"):
+        with pytest.raises(OSError, match=f"{below} is no folder that can be written to: "):
+            make_folder(tmp_path / below)
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from conftest import SMALL
+from torch.optim.lr_scheduler import OneCycleLR
 
 import ffn
 from ffn import Training
@@ -59,6 +60,30 @@ def test_the_classifier_learns_five_and_its_bias_ten_times_as_fast(architecture,
     assert {name for name in plain if plain[name] != fast[name]} == {f"{head}.weight", f"{head}.bias"}
     assert fast[f"{head}.weight"] == (Training().weight_decay, 5 * Training().learning_rate)
     assert fast[f"{head}.bias"] == (0, 10 * Training().learning_rate)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "heads", "options"),
+    [
+        ("vit_tiny_patch16_224", ["head"], {"img_size": 32, "depth": 1, "num_classes": 192}),  # as wide as its tokens
+        ("resnetv2_18", ["head.fc"], {"channels": (8, 8, 8, 8)}),  # a convolution
+        ("tea_resnet50", ["fc"], {"layers": (1, 1, 1, 1), "channels": (8, 8, 8, 8)}),
+        ("repvit_m1", ["head.head.l", "head.head_dist.l"], {"embed_dim": (8, 8, 8, 8), "depth": (1, 1, 1, 1)}),
+    ],
+)
+def test_the_classifier_is_the_one_that_timm_names(architecture, heads, options):
+    model = ffn.create_model(architecture, (2, 4), **{"num_classes": 8, **options})
+    plain, fast = (by_name(model, Training(head_rate=head_rate)) for head_rate in (1.0, 0.25))
+    changed = {name: fast[name][1] / plain[name][1] for name in plain if plain[name] != fast[name]}
+    speeds = {"weight": 0.25, "bias": 0.5}
+    assert changed == {f"network.backbone.{head}.{kind}": speeds[kind] for head in heads for kind in speeds}
+
+
+def test_networks_that_share_nothing_have_a_classifier_each():
+    model = network(sharing=False)
+    plain, fast = (by_name(model, Training(head_rate=head_rate)) for head_rate in (1.0, 5.0))
+    heads = {f"network.by_frames.{t}.backbone.fc.{kind}" for t in (2, 4) for kind in ("weight", "bias")}
+    assert {name for name in plain if plain[name] != fast[name]} == heads
 
 
 def test_frozen_parameters_are_left_out():
@@ -116,3 +141,39 @@ def test_onecycle_is_torch_s():
     assert seen.argmax() == math.floor(0.3 * 100) - 1
     assert seen[0] == pytest.approx(1 / 25)
     assert seen[-1] < 1e-4
+
+
+def onecycle(share, steps, plan):
+    """The learning rates of one weight over all steps, by the schedule that `plan` makes of its optimiser."""
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+    planned = plan(sgd, Training(warmup=share), steps)
+    seen = []
+    for _ in range(steps):
+        seen.append(sgd.param_groups[0]["lr"])
+        sgd.step()
+        planned.step()
+    return seen
+
+
+def torchs(sgd, training, steps):
+    return OneCycleLR(sgd, 1.0, total_steps=steps, pct_start=training.warmup)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 7, 10, 20, 49])
+def test_any_warm_up_over_any_steps_is_torch_s_where_torch_s_can_be(steps):
+    shares = [i / parts for parts in (50, steps) for i in range(parts)]
+    for share in (0.15, math.nextafter(1.0, 0.0), *shares):
+        ours = onecycle(share, steps, schedule)
+        assert all(0 < rate <= 1 for rate in ours)
+        try:
+            assert ours == onecycle(share, steps, torchs)
+        except ZeroDivisionError:
+            assert share * steps in (1, steps)
+
+
+@pytest.mark.parametrize("steps", [2, 10, 30, 49])
+def test_a_warm_up_of_one_step_has_its_peak_there(steps):
+    seen = onecycle(1 / steps, steps, schedule)
+    assert seen[0] == pytest.approx(1)
+    assert seen == sorted(seen, reverse=True)
+    assert seen == pytest.approx(onecycle((1 - 1e-9) / steps, steps, schedule))

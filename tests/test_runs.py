@@ -474,6 +474,28 @@ def test_explicit_settings_come_before_those_of_the_recipe(videos, tmp_path, mon
 
 
 @pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ("--without sharing --without alteration", {"without": ["sharing", "alteration"]}),
+        ("--frames 4 8 --frames 16", {"frames": [4, 8, 16]}),
+        ("--frames 4 8 --frames 16 --recipe slowfast-sthv1", {"frames": [4, 8, 16]}),
+        ("--streams --frames 8 16", {"frames": [8, 16]}),
+    ],
+)
+def test_repeated_options_of_a_list_add_up(tmp_path, monkeypatch, words, chosen):
+    seen = []
+    monkeypatch.setattr("ffn.runs.run", lambda experiment, *_, **__: seen.append(experiment.settings()) or [])
+    assert main(["train", "-o", str(tmp_path / "run"), "--data", "videos", *words.split()]) == 0
+    (settings,) = seen
+    assert {name: settings[name] for name in ("without", "frames", "streams")} == {
+        "without": [],
+        "frames": [4, 8, 16],
+        "streams": [],
+        **chosen,
+    }
+
+
+@pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (
@@ -494,6 +516,8 @@ def test_explicit_settings_come_before_those_of_the_recipe(videos, tmp_path, mon
         ({"model_options": {"num_classes": 3}}, "num_classes is no model option; that is said by the data"),
         ({"model_options": {"alteration": False}}, "that is said by --without alteration"),
         ({"flip": "maybe"}, "unknown flip 'maybe'"),
+        ({"crop_kind": "jitter"}, "jitter needs resize_to"),
+        ({"crop_kind": "jitter", "resize_to": 31}, "between resize, 32 pixels, and resize_to, 31; raise that"),
     ],
 )
 def test_impossible_settings_are_explained(wrong, message):
@@ -518,6 +542,42 @@ def test_model_options_that_timm_does_not_know_are_explained():
     wrong = Experiment(**{**TINY, "model_options": {"chanels": [8]}})
     with pytest.raises(ValueError, match=r"resnet18 cannot be built with .*chanels.*unexpected keyword argument"):
         wrong.build(2)
+
+
+@pytest.mark.parametrize(("wrong", "name"), [({"tested": (4,)}, "tested"), ({"select": "2"}, "select")])
+def test_what_validation_alone_could_use_is_refused_without_it(wrong, name):
+    with pytest.raises(ValueError, match=f"^{name} needs videos to validate on: give --validation, or leave out"):
+        Experiment(**TINY, **wrong)
+    assert Experiment(**TINY, **wrong, validation="videos").validated == (2, 4)
+    assert all(Experiment(**TINY, select=select).digest for select in ("mean", "last"))
+
+
+VIT = {"architecture": "vit_tiny_patch16_224", "resize": 36, "crop": 32}
+
+
+def test_a_crop_that_the_network_does_not_take_is_explained_before_training(experiment, tmp_path):
+    wrong = replace(experiment, **VIT, model_options={"depth": 1})
+    way_out = '--model-options \'{"depth": 1, "img_size": 32}\''
+    with pytest.raises(ValueError, match=rf"224 pixels and the crop has 32; take `--crop 224`.*`{way_out}`$"):
+        next(run(wrong, tmp_path / "run"))
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {**VIT, "model_options": {"depth": 1, "img_size": 32}},
+        {**VIT, "model_options": {"depth": 1, "dynamic_img_size": True}},
+        {"architecture": "mvitv2_tiny", "resize": 64, "crop": 64},  # which timm says is for 224 pixels alone
+    ],
+)
+def test_a_crop_that_the_network_takes_may_be_another_than_its_usual(options):
+    assert Experiment(**{**TINY, "model_options": {}, **options, "frames": (2,)}).build(2).frames == (2,)
+
+
+def test_the_greatest_seed_is_torch_s():
+    build = Experiment(**{**TINY, "seed": 2**64 - 1}).build
+    assert torch.equal(next(build(2).parameters()), next(build(2).parameters()))
 
 
 def test_the_digest_stands_for_the_recipe_alone(experiment, videos, reference):

@@ -175,6 +175,13 @@ def test_clips_must_fit_the_model(brightness, wrong):
         next(train(network(), clips_of(brightness, **wrong), TINY))
 
 
+def test_one_video_is_too_few_for_batch_norms_however_large_the_batches(brightness, tmp_path):
+    (tmp_path / "dark").mkdir()
+    (tmp_path / "dark" / "0.mp4").write_bytes((brightness / "dark" / "0.mp4").read_bytes())
+    with pytest.raises(ValueError, match=r"^there are too few videos: 1, where a step takes at least 2; add some$"):
+        next(train(network(), clips_of(tmp_path), TINY))
+
+
 def test_clips_may_hold_more_streams_than_the_model(brightness):
     assert next(train(network((4,)), clips_of(brightness, (2, 4)), TINY)).losses.keys() == {4}
 
@@ -213,11 +220,14 @@ def test_videos_that_cannot_be_read_are_named(brightness, tmp_path):
     ("wrong", "message"),
     [
         ({"method": "magic"}, "unknown method 'magic'; there are ffn, ffn-labels"),
+        ({"method": "finetune"}, "'finetune'; there are ffn, .*; that is `--method single --init` with the checkpoint"),
+        ({"method": "ensemble"}, "several networks of `--method single`; `ffn reproduce tables` tests them together"),
         ({"epochs": 0}, "at least 1"),
         ({"batch_size": 0}, "at least 1"),
         ({"learning_rate": 0.0}, "above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number of at least 0, got nan"),
         ({"weight_decay": float("inf")}, "weight_decay must be a number"),
+        ({"seed": 2**64}, r"seed must be below 2\*\*64, all that torch takes; got 18446744073709551616"),
         ({"workers": -1}, "workers must be .* at least 0, got -1"),
         ({"label_smoothing": 2.0}, "label_smoothing is a share, at most 1; got 2"),
         ({"milestones": (3.0, 1.0)}, r"one after another, got \(3.0, 1.0\)"),

@@ -50,6 +50,7 @@ class Plan:
             ValueError: when they do not go together.
         """
         options = {name: value for name, value in BACKBONE.items() if name != "architecture"}
+        validation = validation or self.validation
         return Experiment(
             method=self.method,
             frames=self.frames[-1:] if self.method in SHOWN_TO_ONE else self.frames,
@@ -57,8 +58,8 @@ class Plan:
             epochs=self.epochs,
             seed=self.seed,
             data=data or self.data,
-            validation=validation or self.validation,
-            tested=TESTED,
+            validation=validation,
+            tested=TESTED if validation else (),
             architecture=BACKBONE["architecture"],
             model_options={name: list(value) for name, value in options.items()},
             resize=PREPROCESSING.resize,

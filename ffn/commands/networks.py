@@ -24,10 +24,13 @@ def add_evaluation(parser: argparse.ArgumentParser) -> None:
 
 
 def device(name: str) -> "torch.device":
+    """The device of this name; `ValueError` when there is none that computes."""
     import torch
 
     try:
-        return torch.empty(0, device=name).device
+        found = torch.empty(1, device=name)
+        found.cpu()  # of meta there is nothing to have
+        return found.device
     except (RuntimeError, AssertionError):
         raise ValueError(f"there is no device {name!r} here; cpu always is") from None
 

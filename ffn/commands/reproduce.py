@@ -1,19 +1,23 @@
 """`ffn reproduce`: the experiments behind the numbers of this repository."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ffn.commands import Commands
 from ffn.commands.formatting import table, table_of
+from ffn.commands.networks import device
 from ffn.commands.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from ffn.progress import Report
 
+T = TypeVar("T")
+
 GAINS = ("top1", "gained", "share")
+ENDS = ("", "_low", "_high")  # of a number and its interval
 
 
 def add(commands: Commands) -> None:
@@ -29,33 +33,62 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.only and options.experiment not in ("demo", "tables"):
+        raise ValueError(f"{options.experiment} is made as a whole; --only is for networks of the demo, or tables")
     EXPERIMENTS[options.experiment](options)
 
 
 def _demo(options: argparse.Namespace) -> None:
     from ffn.bundled import DEMO, demo, summary
+    from ffn.files import make_folder
 
     output = options.output or DEMO
     if not options.show:
+        make_folder(output)
         with ProgressBar() as progress:
             demo(output, only=options.only or (), report=progress)
+    rows = _some(summary(output), output)
     print("top-1 on the test clips, %, by number of frames")
-    print(table_of(summary(output)))
+    print(table_of(rows))
+
+
+def _place(options: argparse.Namespace, default: Path, columns: Sequence[str]) -> Path:
+    """The CSV file of an experiment's rows, if there is one already; else where it can be written.
+
+    Raises:
+        ValueError: when it is a file of other rows.
+    """
+    from ffn.files import make_folder
+    from ffn.results import read
+
+    output = options.output or default
+    read(output, columns)
+    if not options.show:
+        make_folder(output.parent)
+    return output
+
+
+def _some(rows: list[T], output: Path) -> list[T]:
+    """`rows`; `ValueError` when there are none."""
+    if not rows:
+        raise ValueError(f"nothing of this is in {output}; leave out --show to make it")
+    return rows
 
 
 def _tables(options: argparse.Namespace) -> None:
-    from ffn.results import RESULTS, TABLES, summary
+    from ffn.results import COLUMNS, RESULTS, TABLES, summary
 
-    output = options.output or RESULTS
     wanted = options.only or list(TABLES)
     if unknown := set(wanted) - TABLES.keys():
         raise ValueError(f"there is no table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
+    output = _place(options, RESULTS, COLUMNS)
     if not options.show:
+        device(options.device)
         _train(partial(_make_tables, output, options.device, wanted, options.seeds), options.processes)
-    for name in wanted:
-        if rows := summary(name, TABLES[name].counts, output):
-            print(f"\n{TABLES[name].title}: top-1 on moving_shapes, %, by number of frames; last what the paper has")
-            print(table_of(rows))
+    found = [(name, rows) for name in wanted if (rows := summary(name, TABLES[name].counts, output))]
+    for name, rows in _some(found, output):
+        print(f"\n{TABLES[name].title}: top-1 on moving_shapes, %, by number of frames; last what the paper has")
+        print(table_of(rows))
 
 
 def _make_tables(output: Path, device: str, tables: list[str], seeds: list[int], report: "Report") -> None:
@@ -84,32 +117,33 @@ def _work(work: "Callable[[Report], None]", line: int) -> None:
 
 
 def _normalisation(options: argparse.Namespace) -> None:
-    from ffn.files import read_csv
     from ffn.normalisation_gap import GAPS, normalisation_gap
+    from ffn.results import read
 
-    output = options.output or GAPS
+    output = _place(options, GAPS, ("num_frames", "way", *(name + end for name in GAINS for end in ENDS)))
     if not options.show:
         with ProgressBar(unit="clips") as progress:
             normalisation_gap(output, report=progress)
+    rows = [[row["num_frames"], row["way"], *_gains(row)] for row in _some(read(output), output)]
     print("TSM trained at 16 frames: top-1, points gained and share of the gap to a network trained at T, %")
-    rows = [[row["num_frames"], row["way"], *_gains(row)] for row in read_csv(output)]
     print(table(["frames", "way", *GAINS], rows))
 
 
 def _gains(row: dict[str, str]) -> list[str]:
     """The three numbers of a row, each with the ends of its interval; a dash where there is no gap to share."""
-    shown = {name: f"{row[name]} ({row[f'{name}_low']} to {row[f'{name}_high']})" for name in GAINS}
+    shown = {name: "{} ({} to {})".format(*(row[name + end] for end in ENDS)) for name in GAINS}
     return ["-" if row[name] == "nan" else shown[name] for name in GAINS]
 
 
 def _any_frame(options: argparse.Namespace) -> None:
-    from ffn.policy_results import ANY_FRAME, gains, summary, verdict
+    from ffn.policy_results import ANY_FRAME, COLUMNS, gains, summary, verdict
     from ffn.results import read
 
-    output = options.output or ANY_FRAME
+    output = _place(options, ANY_FRAME, COLUMNS)
     if not options.show:
+        device(options.device)
         _train(partial(_compare_policies, output, options.device, options.seeds), options.processes)
-    found = read(output)
+    found = _some(read(output), output)
     print("top-1 on the test split of moving_shapes, %, by number of frames; last what a policy is chosen by")
     print(table_of(summary(found)), end="\n\n")
     print("what the chosen policy has over others of the same seed, points")

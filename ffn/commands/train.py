@@ -50,7 +50,7 @@ def _reading(setting: Field[Any]) -> dict[str, Any]:
     if setting.type == dict[str, Any]:
         return {"type": _json, "metavar": "JSON"}
     if get_origin(setting.type) is tuple:
-        return {"type": get_args(setting.type)[0], "nargs": "*"}
+        return {"type": get_args(setting.type)[0], "nargs": "*", "action": "extend"}
     return {"type": setting.type}
 
 
