@@ -29,7 +29,8 @@ def optimiser(model: "FrameFlexible", training: "Training") -> torch.optim.Optim
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     gains = {id(gain) for module in _adapters(model) for gain in module.by_frames.values()}
-    heads = {id(parameter) for head in _heads(model) for parameter in head.parameters()}
+    faster = _heads(model) if training.head_rate != 1 else ()
+    heads = {id(parameter) for head in faster for parameter in head.parameters()}
     for parameter in (p for p in model.parameters() if p.requires_grad):
         decays = parameter.ndim > 1 or (training.decay_gains and id(parameter) in gains)
         rate = training.head_rate if id(parameter) in heads else 1.0

@@ -86,6 +86,11 @@ def test_networks_that_share_nothing_have_a_classifier_each():
     assert {name for name in plain if plain[name] != fast[name]} == heads
 
 
+def test_where_all_learn_alike_a_network_needs_no_classifier():
+    model = ffn.FrameFlexible(torch.nn.Linear(2, 3), (4,), config={})
+    assert set(by_name(model, TINY)) == {"network.weight", "network.bias"}
+
+
 def test_frozen_parameters_are_left_out():
     model = network()
     model.network.backbone.conv1.weight.requires_grad_(False)
