@@ -338,9 +338,7 @@ def test_nor_with_other_data_in_its_first_epoch(experiment, videos, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         list(run(mine, tmp_path / "run", report=stop))
     (tmp_path / "data" / "dark" / "0.mp4").rename(tmp_path / "data" / "light" / "00.mp4")
-    with pytest.raises(
-        DataError, match="not the data that the run began with: its videos, labels or classes"
-    ):
+    with pytest.raises(DataError, match="not the data that the run began with: its videos, labels or classes"):
         list(run(mine, tmp_path / "run", resume=True))
     (tmp_path / "data" / "light" / "00.mp4").rename(tmp_path / "data" / "dark" / "0.mp4")
     assert len(list(run(mine, tmp_path / "run", resume=True))) == experiment.epochs
