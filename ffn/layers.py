@@ -16,7 +16,6 @@ from copy import copy, deepcopy
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -97,43 +96,6 @@ def alter(weight: Tensor, gain: Tensor, groups: int = 1, *, skip: bool = False) 
     return altered + gain.view(-1, *[1] * (weight.ndim - 1)) * centre
 
 
-def seen_by_one_pixel(x: Tensor, weight: Tensor, geometry: Geometry) -> tuple[int, int] | None:
-    """Rows and columns of x (N, C, H, W) that the output sees where it is one pixel and a matrix product on a CPU."""
-    stride, padding, dilation, transposed, _, groups = geometry
-    if x.device.type != "cpu" or x.ndim != 4 or transposed or groups != 1 or any(step != 1 for step in dilation):
-        return None
-    sides = list(zip(x.shape[2:], weight.shape[2:], padding, stride, strict=True))
-    if any((side + 2 * pad - kernel) // step or kernel <= pad for side, kernel, pad, step in sides):
-        return None
-    rows, columns = (min(side, kernel - pad) for side, kernel, pad, _ in sides)
-    return rows, columns
-
-
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """torch.convolution, on a CPU as a matrix product where the output is one pixel.
-
-    oneDNN's gradients of these, which the last stage of a ResNet has at 32 pixels, take up to twenty times as long.
-    """
-    seen = seen_by_one_pixel(x, weight, geometry)
-    if seen is None:
-        return torch.convolution(x, weight, bias, *geometry)
-    (rows, columns), (top, left) = seen, geometry[1]
-    pixels, taps = x[:, :, :rows, :columns], weight[:, :, top : top + rows, left : left + columns]
-    return F.linear(pixels.flatten(1), taps.flatten(1), bias)[..., None, None]
-
-
-def convolve_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, needed: list[bool]
-) -> tuple[Any, ...]:
-    """The gradients of `convolve` with respect to x, weight and bias, those that are `needed`."""
-    if seen_by_one_pixel(x, weight, geometry) is None:
-        return torch.ops.aten.convolution_backward(grad, x, weight, [weight.shape[0]], *geometry, needed)
-    with torch.enable_grad():
-        leaves = x.detach().requires_grad_(), weight.detach().requires_grad_()
-        y = convolve(*leaves, None, geometry)
-    return *torch.autograd.grad(y, leaves, grad), grad.sum((0, 2, 3)) if needed[2] else None
-
-
 class AlteredConvolution(torch.autograd.Function):
     """A convolution by the altered weight, which is computed again for the gradients instead of being kept for them."""
 
@@ -143,7 +105,7 @@ class AlteredConvolution(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight, gain)
         ctx.geometry, ctx.skip, ctx.biased = geometry, skip, bias is not None
-        return convolve(x, alter(weight, gain, geometry[-1], skip=skip).to(x.dtype), bias, geometry)
+        return torch.convolution(x, alter(weight, gain, geometry[-1], skip=skip).to(x.dtype), bias, *geometry)
 
     @staticmethod
     @once_differentiable
@@ -153,7 +115,9 @@ class AlteredConvolution(torch.autograd.Function):
         with torch.enable_grad():
             leaves = weight.detach().requires_grad_(), gain.detach().requires_grad_()
             altered = alter(*leaves, ctx.geometry[-1], skip=ctx.skip)
-        grad_x, grad_altered, grad_bias = convolve_backward(grad, x, altered.detach().to(x.dtype), ctx.geometry, needed)
+        grad_x, grad_altered, grad_bias = torch.ops.aten.convolution_backward(
+            grad, x, altered.detach().to(x.dtype), [weight.shape[0]], *ctx.geometry, needed
+        )
         grad_weight, grad_gain = torch.autograd.grad(altered, leaves, grad_altered.to(altered.dtype))
         return grad_x, grad_weight, grad_gain, grad_bias, None, None
 

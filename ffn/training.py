@@ -22,7 +22,6 @@ from ffn.lists import DataError
 from ffn.losses import METHODS
 from ffn.mixing import mix
 from ffn.model import FrameFlexible
-from ffn.one_pixel import OnePixelProducts
 from ffn.optimisation import OPTIMISERS, SCHEDULES, optimiser, schedule
 from ffn.order import Shuffled, steps_per_epoch
 from ffn.processes import leave_signals
@@ -291,8 +290,7 @@ class Trainer:
         """Logits in single precision; baselines show a network counts that it has no branch for."""
         branch = nearest(clips.shape[1], self.model.frames)
         enabled, remember = self.precision is not None, not self.captured  # a graph cannot remember weights it has cast
-        quick = OnePixelProducts() if self.device.type == "cpu" else nullcontext()
-        with quick, torch.autocast(self.device.type, self.precision, enabled=enabled, cache_enabled=remember):
+        with torch.autocast(self.device.type, self.precision, enabled=enabled, cache_enabled=remember):
             logits = self.network(clips, branch)
         return logits.float() if self.precision else logits
 

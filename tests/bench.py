@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from unittest import mock
 
 import timm
 import torch
@@ -24,12 +23,11 @@ from conftest import error, redraw
 from torch import Tensor
 
 import ffn
-from ffn import layers, moving_shapes, tables, train
+from ffn import moving_shapes, tables, train
 from ffn.bundled import DEMO, PREPROCESSING
 from ffn.costs import parameters, saved_activations
 from ffn.experiment import Experiment
 from ffn.losses import temporal_distillation
-from ffn.one_pixel import OnePixelProducts
 from ffn.order import InOrder
 from ffn.provenance import machine
 from ffn.sampling import segment_indices, stream_indices
@@ -182,24 +180,6 @@ def sampled(flexible: ffn.FrameFlexible, plain: ffn.FrameFlexible, batch: int, s
     return Row(name, f"{ours / 2:.2f} s", f"{other / 2:.2f} s", ours / other, 1.4)
 
 
-def one_pixel(batch: int = 16, pairs: int = 6) -> list[Row]:
-    """A training step of the tables' FFN at 32 pixels: its last stage ends in images of one pixel."""
-    model = Experiment(**tables.COMMON, **tables.BACKBONES["resnet10t"]).build(16)
-    run = step(model, batch, tables.COMMON["crop"])
-
-    def products() -> None:
-        with OnePixelProducts():
-            run()
-
-    def convolutions() -> None:
-        with mock.patch.object(layers, "seen_by_one_pixel", return_value=None):
-            run()
-
-    ours, other = interleaved(products, convolutions, pairs)
-    what = f"FFN(4, 8, 16) training step, resnet10t at 32 px, batch {batch}, one-pixel convolutions as products: time"
-    return [Row(what, f"{ours:.2f} s", f"{other:.2f} s as convolutions", ours / other, 1)]
-
-
 # 3. Decoding three streams in one pass against three reads
 
 
@@ -284,7 +264,7 @@ def report(rows: list[Row], device: str | torch.device = "cpu") -> str:
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    measures = (extraction, conversion, routing, training, one_pixel, decoding, waiting, sweeping)
+    measures = (extraction, conversion, routing, training, decoding, waiting, sweeping)
     text = report([row for measure in measures for row in measure()])
     print(text)
     if len(sys.argv) > 1:

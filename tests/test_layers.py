@@ -1,28 +1,14 @@
 """Routing, shift and alteration as equations."""
 
-from itertools import product
-
 import pytest
 import torch
-import torch.nn.functional as F
-from conftest import random_clips, small
+from conftest import random_clips
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 import ffn
-from ffn import one_pixel
-from ffn.layers import (
-    Altered,
-    ResidualAdapter,
-    Switchable,
-    TemporalShift,
-    alter,
-    convolve,
-    convolve_backward,
-    shift,
-    shifted_in_place,
-)
+from ffn.layers import Altered, ResidualAdapter, Switchable, TemporalShift, alter, shift, shifted_in_place
 
 
 @pytest.mark.parametrize(
@@ -130,44 +116,3 @@ def test_the_adapter_starts_near_identity_and_is_private():
 def test_a_routed_module_does_not_run_by_itself(module):
     with pytest.raises(RuntimeError, match="call the whole model"):
         module(torch.zeros(4, 2, 1, 1))
-
-
-SHAPES = [
-    (side, kernel, pad, stride, dilation, groups)
-    for side, kernel, pad, stride, dilation, groups in product(
-        (1, 2, 3), (1, 2, 3, 5), (0, 1, 2), (1, 2), (1, 2), (1, 2)
-    )
-    if side + 2 * pad >= dilation * (kernel - 1) + 1
-]
-
-
-def test_a_convolution_that_ends_in_one_pixel_is_a_product():
-    products = 0
-    for side, kernel, pad, stride, dilation, groups in SHAPES:
-        generator = torch.Generator().manual_seed(side)
-        shapes = (3, 4, side, side), (6, 4 // groups, kernel, kernel), (6,)
-        leaves = [torch.randn(s, generator=generator, dtype=torch.double).requires_grad_() for s in shapes]
-        x, weight, bias = leaves
-        geometry = ((stride,) * 2, (pad,) * 2, (dilation,) * 2, False, (0, 0), groups)
-        want, got = F.conv2d(x, weight, bias, *geometry[:3], groups), convolve(x, weight, bias, geometry)
-        torch.testing.assert_close(got, want)
-        grad = torch.randn(want.shape, generator=generator, dtype=torch.double)
-        back = convolve_backward(grad, x.detach(), weight.detach(), geometry, [True] * 3)
-        for gradients in (torch.autograd.grad(got, leaves, grad), back):
-            torch.testing.assert_close(gradients, torch.autograd.grad(want, leaves, grad, retain_graph=True))
-        products += got.grad_fn.name() != want.grad_fn.name()
-    assert products > 10
-
-
-def test_a_network_in_which_one_pixel_is_a_product_has_the_same_gradients(monkeypatch):
-    model, clips = small().double().train(), random_clips(4, size=32).double()
-
-    def gradients():
-        return torch.autograd.grad(model(clips).square().sum(), list(model.parameters()), allow_unused=True)
-
-    want, products = gradients(), []
-    monkeypatch.setattr(one_pixel, "convolve", lambda *args: products.append(args) or convolve(*args))
-    with one_pixel.OnePixelProducts():
-        got = gradients()
-    assert len(products) == 3  # the last stage's shortcut and second convolutions; the first are altered
-    torch.testing.assert_close(got, want)
