@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ffn.checkpoint import preprocessing as of_card
-from ffn.lists import DataError, read_list
+from ffn.lists import DataError, read_list, some
 from ffn.mirroring import mirrored_classes
 from ffn.order import InOrder, Shuffled
 from ffn.pixels import SMALL, Pixels, estimate, remembered
@@ -121,7 +121,7 @@ class Clips(Dataset[Sample | Unreadable]):
         if unknown:
             raise DataError(
                 f"{self.source} has {len(unknown)} labels that {owner}'s {len(self.classes)} classes lack "
-                f"({_some(unknown)}; its classes are {_some(self.classes)}); "
+                f"({some(unknown)}; its classes are {some(self.classes)}); "
                 "use data with these classes, or a checkpoint trained on this data"
             )
         return [number[video.label] for video in self.videos]
@@ -190,10 +190,7 @@ class Clips(Dataset[Sample | Unreadable]):
     ) -> Iterator[Batch]:
         """The videos at the positions of `order`, each decoded once; every batch is reported when it has been used."""
         total, done = sum(map(len, order)), 0
-        loader = DataLoader(
-            self, batch_sampler=order, num_workers=workers, collate_fn=self.collate, worker_init_fn=leave_signals
-        )
-        for batch in loader:
+        for batch in self.decoded(order, workers):
             yield batch
             done += len(batch) + len(batch.unreadable)
             if progress:
@@ -204,7 +201,12 @@ class Clips(Dataset[Sample | Unreadable]):
         order: Sampler[list[int]] = InOrder(len(self), batch_size)
         if shuffle:
             order = Shuffled(len(self), batch_size, seed=self.seed or 0, epoch=self.epoch)
-        return DataLoader(self, batch_sampler=order, num_workers=workers, collate_fn=self.collate, **kwargs)
+        return self.decoded(order, workers, **kwargs)
+
+    def decoded(self, order: Iterable[list[int]], workers: int = 0, **kwargs: Any) -> DataLoader:
+        """Batches of the videos at the positions of `order`, each decoded once, by `workers` processes."""
+        kwargs = {"collate_fn": self.collate, "worker_init_fn": leave_signals, **kwargs}
+        return DataLoader(self, batch_sampler=order, num_workers=workers, **kwargs)
 
     @cached_property
     def digest(self) -> str:
@@ -221,10 +223,6 @@ class Clips(Dataset[Sample | Unreadable]):
     def contents(self) -> list[str]:
         """A hash of every video, in order, as in `digest`."""
         return [video.fingerprint() for video in self.videos]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def clips_for(card: Mapping[str, Any], source: str | Path, frames: Sequence[int], **how: Any) -> Clips:

@@ -114,6 +114,11 @@ def in_order(labels: Iterable[str]) -> list[str]:
     return sorted(found, key=int) if all(map(_NUMBER.fullmatch, found)) else found
 
 
+def some(names: Sequence[str]) -> str:
+    """The first few names, as an error tells them."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
 def read_classes(path: Path) -> tuple[str, ...]:
     """The class names of a text file, one a line, in the order of the network's outputs."""
     names = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())

@@ -7,7 +7,7 @@ from typing import Any
 
 from ffn.annotations import FORMATS, Splits
 from ffn.files import replacing, write_csv
-from ffn.lists import CLASSES, DataError, Record, read_classes
+from ffn.lists import CLASSES, DataError, Record, read_classes, some
 from ffn.shelf import Shelf
 from ffn.video import TEMPLATE
 
@@ -82,8 +82,7 @@ def _check_missing(splits: Splits, missing: dict[str, tuple[str, ...]], place: s
     empty = [name for name, records in splits.items() if len(missing[name]) == len(records)]
     if lacking and (empty or not allowed):
         raise DataError(
-            f"{place} lacks {len(lacking):,} of the {total:,} videos that the annotations name "
-            f"({', '.join(lacking[:3])}{', ...' if len(lacking) > 3 else ''}); "
+            f"{place} lacks {len(lacking):,} of the {total:,} videos that the annotations name ({some(lacking)}); "
             + (f"nothing is left for {empty[0]}" if empty and allowed else "fetch them, or pass --allow-missing")
         )
     if empty or not splits:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,8 @@ from ffn.distribution import Processes
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.files import replacing, write_csv
-from ffn.lists import CLASSES, DataError
+from ffn.fingerprints import fingerprint
+from ffn.lists import CLASSES, DataError, some
 from ffn.progress import Report
 from ffn.run_folder import ROWS, STATE, RunError, check_folder, settled
 from ffn.training import Epoch, Trainer
@@ -279,8 +279,7 @@ class _Run:
         if before != list(self.clips.classes):
             raise DataError(
                 f"{self.clips.source} has other classes than when the run began, or in another order; they were "
-                f"{', '.join(before[:3])}{', ...' if len(before) > 3 else ''}: write those in the card of {LAST}, "
-                f"one a line, to {CLASSES} beside it"
+                f"{some(before)}: write those in the card of {LAST}, one a line, to {CLASSES} beside it"
             )
 
     @contextmanager
@@ -305,8 +304,7 @@ class _Run:
 
 def _listing(clips: Clips) -> str:
     """Hash of the classes, and of what videos there are with their labels, in order; none is opened."""
-    lines = [*clips.classes, *(f"{video.label} {video.path}" for video in clips.videos)]
-    return sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return fingerprint(clips.classes, [(video.label, str(video.path)) for video in clips.videos])
 
 
 @contextmanager

@@ -24,7 +24,6 @@ from ffn.mixing import mix
 from ffn.model import FrameFlexible
 from ffn.optimisation import OPTIMISERS, SCHEDULES, optimiser, schedule
 from ffn.order import Shuffled, steps_per_epoch
-from ffn.processes import leave_signals
 from ffn.progress import Progress
 from ffn.synchrony import SynchronisedNorms
 
@@ -206,13 +205,7 @@ class Trainer:
             first=first,
             part=self.processes.part,
         )
-        return DataLoader(
-            self.clips,
-            batch_sampler=order,
-            num_workers=self.training.workers,
-            collate_fn=self.clips.collate,
-            worker_init_fn=leave_signals,
-        )
+        return self.clips.decoded(order, self.training.workers)
 
     def _precision(self) -> torch.dtype | None:
         """Of the forward passes, where it is not single.

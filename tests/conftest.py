@@ -18,6 +18,7 @@ from ffn import bundled, data
 
 torch.set_num_threads(1)
 
+RECORDED = {"A TSM": (4,), "An FFN": (2, 4)}  # the networks of `recorded`: frame counts by title
 SMALL = {"channels": (16, 16, 24, 32), "num_classes": 7}
 
 
@@ -106,13 +107,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two checkpoints, "A TSM" and "An FFN", with results recorded on videos such as those of `folder`."""
+    """Two checkpoints with results recorded on videos such as those of `folder`."""
     place = tmp_path_factory.mktemp("recorded")
     videos = write_videos(place / "videos")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FFN_CACHE", str(place / "cache"))
         patch.setattr(bundled, "GRID", (1, 2, 4, 6))
-        for title, frames in {"A TSM": (4,), "An FFN": (2, 4)}.items():
+        for title, frames in RECORDED.items():
             path = place / "demo" / f"{len(frames)}.safetensors"
             card = {"title": title, "classes": ["a", "b"], "input_size": 32, "resize": 36}
             ffn.save(small(frames, num_classes=2), path, card)

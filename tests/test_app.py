@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import streamlit as st
 import torch
+from conftest import RECORDED
 from streamlit.testing.v1 import AppTest
 from test_official import weights, write
 
@@ -19,7 +20,7 @@ from ffn.statistics import norm_layers
 from workbench import analysis, background, jobs, session
 
 APP = str(Path(__file__).parent.parent / "app.py")
-TITLES = ("A TSM", "An FFN")
+TITLES = tuple(RECORDED)
 
 
 @pytest.fixture(autouse=True)

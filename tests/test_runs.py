@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import itertools
 import json
 import multiprocessing
 import os
@@ -21,11 +22,11 @@ from conftest import write_video
 from safetensors.torch import load_file
 
 import ffn
+from ffn import runs
 from ffn.cli import main
 from ffn.data import DataError
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
-from ffn.files import write_csv
 from ffn.recipes import RECIPES
 from ffn.run_folder import RunError, _short, read_config
 from ffn.runs import run
@@ -181,33 +182,25 @@ def test_a_run_stopped_after_any_step_goes_on_from_there(experiment, reference, 
     assert_same_run(folder, reference)
 
 
-def test_a_run_killed_between_an_epoch_and_its_validation_is_validated(experiment, reference, tmp_path, monkeypatch):
-    def killed(*_, **__):
-        raise RuntimeError("killed")
+@pytest.mark.parametrize(("place", "call"), [("evaluate", 1), ("write_csv", TINY["epochs"])])
+def test_a_run_killed_at_the_end_of_an_epoch_finishes_it_when_it_goes_on(
+    experiment, reference, tmp_path, monkeypatch, place, call
+):
+    """Before its validation, and before its row is written: in the last epoch nothing else is left to do."""
+    through, calls = getattr(runs, place), itertools.count(1)
+
+    def killed(*args, **kwargs):
+        if next(calls) == call:
+            raise RuntimeError("killed")
+        return through(*args, **kwargs)
 
     folder = tmp_path / "run"
-    monkeypatch.setattr("ffn.runs.evaluate", killed)
+    monkeypatch.setattr(runs, place, killed)
     with pytest.raises(RuntimeError, match="killed"):
         list(run(experiment, folder))
     monkeypatch.undo()
     list(run(experiment, folder, resume=True))
     assert_same_run(folder, reference)
-
-
-def test_a_run_killed_before_its_last_row_is_written_writes_it_when_it_goes_on(
-    experiment, reference, tmp_path, monkeypatch
-):
-    def killed(path, found):
-        if len(found) == experiment.epochs:
-            raise RuntimeError("killed")
-        write_csv(path, found)
-
-    monkeypatch.setattr("ffn.runs.write_csv", killed)
-    with pytest.raises(RuntimeError, match="killed"):
-        list(run(experiment, tmp_path))
-    monkeypatch.undo()
-    list(run(experiment, tmp_path, resume=True))
-    assert_same_run(tmp_path, reference)
 
 
 def test_a_signal_to_all_processes_stops_a_run_whose_workers_decode(experiment, tmp_path):
