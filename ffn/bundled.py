@@ -66,13 +66,18 @@ def demo(output: Path = DEMO, *, only: Sequence[str] = (), root: Path | None = N
     Raises:
         ValueError: when there is no recipe of a name in `only`.
     """
-    names = [recipe.name for recipe in RECIPES]
-    if unknown := [name for name in only if name not in names]:
-        raise ValueError(f"there is no recipe {unknown[0]!r}; there are {', '.join(names)}")
-    recipes = [recipe for recipe in RECIPES if not only or recipe.name in only]
+    recipes = _wanted(only)
     manifests = {split: _prepared(split, root, report) for split in moving_shapes.SPLITS}
     for recipe in recipes:
         _reproduce(recipe, manifests, output, report)
+
+
+def _wanted(only: Sequence[str]) -> list[Recipe]:
+    """The recipes of these names, all where none is named."""
+    names = [recipe.name for recipe in RECIPES]
+    if unknown := [name for name in only if name not in names]:
+        raise ValueError(f"there is no recipe {unknown[0]!r}; there are {', '.join(names)}")
+    return [recipe for recipe in RECIPES if not only or recipe.name in only]
 
 
 def _prepared(split: str, root: Path | None, report: Report) -> Path:
@@ -154,10 +159,16 @@ def record(path: Path, manifest: Path, *, report: Report) -> None:
     write_csv(accuracy, [key | r.accuracy_row() for r in results])
 
 
-def summary(output: Path = DEMO, frames: tuple[int, ...] = (1, 2, 4, 6, 8, 12, 16, 32)) -> list[dict[str, str]]:
-    """Test accuracy in percent of every recorded network at some frame counts, one row per network."""
+def summary(
+    output: Path = DEMO, only: Sequence[str] = (), frames: tuple[int, ...] = (1, 2, 4, 6, 8, 12, 16, 32)
+) -> list[dict[str, str]]:
+    """Test accuracy in percent of the recorded networks, or of some, at some frame counts, one row per network.
+
+    Raises:
+        ValueError: when there is no recipe of a name in `only`.
+    """
     rows = []
-    for path in (output / f"{recipe.name}.accuracy.csv" for recipe in RECIPES):
+    for path in (output / f"{recipe.name}.accuracy.csv" for recipe in _wanted(only)):
         if path.exists():
             top1 = {int(r["num_frames"]): 100 * int(r["correct"]) / int(r["clips"]) for r in read_csv(path)}
             rows.append({"network": path.name.split(".")[0]} | {str(t): f"{top1[t]:.1f}" for t in frames})

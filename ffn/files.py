@@ -47,13 +47,21 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
     """The rows under the header line of a CSV file.
 
     Raises:
-        ValueError: when its header lacks some of `columns`.
+        ValueError: when its header lacks some of `columns`, or a line has more or fewer fields than the header.
     """
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if missing := [name for name in columns if name not in (reader.fieldnames or columns)]:
             raise ValueError(f"{path} lacks the columns {', '.join(missing)}; it is the table of something else")
-        return list(reader)
+        rows = []
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(
+                    f"line {reader.line_num} of {path} does not have the {len(reader.fieldnames or ())} fields "
+                    "of the header; mend the line, or remove it"
+                )
+            rows.append(row)
+        return rows
 
 
 def make_folder(folder: Path) -> None:

@@ -244,6 +244,21 @@ def quiet(page: Page) -> None:
     page.wait_for_function("performance.now() - window.drawn > 1000", timeout=PATIENCE)
 
 
+def drawn(page: Page) -> None:
+    """Waits until every chart of a page is painted, and what it measures is there."""
+    for unfinished in (
+        page.get_by_test_id("stSkeleton"),
+        page.get_by_test_id("stProgress"),
+        page.get_by_text("measuring"),
+    ):
+        expect(unfinished).to_have_count(0, timeout=3 * PATIENCE)
+    page.wait_for_function(
+        "[...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(c => c.querySelector('.main-svg'))",
+        timeout=PATIENCE,
+    )
+    quiet(page)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_opens_by_its_link_without_a_complaint(address, chromium, name):
     with watched(chromium, address, viewport={"width": 390, "height": 900}) as page:
@@ -439,7 +454,7 @@ def test_screenshots(address, chromium, name, look):
     SCREENSHOTS.mkdir(exist_ok=True)
     scheme, width, height = LOOKS[look]
     page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-    opened(page, address, name).wait_for_timeout(1500 if name == "overview" else 15_000)
+    drawn(opened(page, address, name))
     page.screenshot(path=SCREENSHOTS / f"{name}-{look}.png")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.close()

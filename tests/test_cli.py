@@ -293,8 +293,14 @@ def test_extracting_onto_itself_is_safe(run, checkpoint):
     assert ffn.load(path).frames == (4,)
 
 
-def test_an_unknown_experiment_network_is_one_line(fails):
-    assert "there is no recipe 'nothing'" in fails("reproduce", "demo", "--only", "nothing")
+@pytest.mark.parametrize("show", [(), ("--show",)])
+def test_an_unknown_experiment_network_is_one_line(fails, show):
+    assert "there is no recipe 'nothing'" in fails("reproduce", "demo", "--only", "nothing", *show)
+
+
+def test_only_some_networks_of_the_demo_are_shown(run):
+    _, shown, _ = run("reproduce", "demo", "--only", "ffn-4-8-16", "--show")
+    assert [line.split()[0] for line in shown.splitlines()[2:]] == ["ffn-4-8-16"]
 
 
 @pytest.mark.parametrize("experiment", ["demo", "tables", "normalisation", "any-frame"])

@@ -51,6 +51,14 @@ def test_a_table_without_the_columns_in_question_names_them(tmp_path):
     assert read_csv(path, ("a",)) == []
 
 
+@pytest.mark.parametrize("line", ["3", "3,4,5"])
+def test_a_line_of_a_table_that_was_cut_or_has_too_much_is_named(tmp_path, line):
+    path = tmp_path / "table.csv"
+    path.write_text(f"a,b\n1,2\n{line}\n")
+    with pytest.raises(ValueError, match=r"line 3 of .*table.csv does not have the 2 fields of the header"):
+        read_csv(path)
+
+
 def test_a_folder_is_made_and_left_empty_and_a_file_is_none(tmp_path):
     for _ in range(2):
         make_folder(tmp_path / "new" / "folder")

@@ -42,12 +42,12 @@ def _demo(options: argparse.Namespace) -> None:
     from ffn.bundled import DEMO, demo, summary
     from ffn.files import make_folder
 
-    output = options.output or DEMO
+    output, only = options.output or DEMO, options.only or ()
     if not options.show:
         make_folder(output)
         with ProgressBar() as progress:
-            demo(output, only=options.only or (), report=progress)
-    rows = _some(summary(output), output)
+            demo(output, only=only, report=progress)
+    rows = _some(summary(output, only), output)
     print("top-1 on the test clips, %, by number of frames")
     print(table_of(rows))
 
