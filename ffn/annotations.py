@@ -10,6 +10,7 @@ tsn        lists: `path num_frames label` or `path label`
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -48,8 +49,10 @@ def _kinetics(paths: Sequence[Path], shelf: Shelf, names: Names | None, split: i
     files = _by_split(paths, (".csv", ".txt"))
     if not all("youtube_id" in read_text(path).partition("\n")[0] for path in files.values()):
         return _lists(paths, shelf, names, split)
-    found = {name: [*_clips_of_youtube(path, shelf)] for name, path in files.items()}
-    found = {name: records for name, records in found.items() if records}  # a test split may have no labels
+    found: Splits = {}  # none of a split without labels, as that of the test
+    for name, path in files.items():
+        for own, record in _clips_of_youtube(path, shelf):
+            found.setdefault(own or name, []).append(record)
     names = names or tuple(sorted({record.label for records in found.values() for record in records}))
     return _checked(found, names), names
 
@@ -63,9 +66,9 @@ def _hmdb51(paths: Sequence[Path], shelf: Shelf, names: Names | None, split: int
     for path in files:
         label = path.name.removesuffix(ending)
         for line in filter(str.strip, read_text(path).splitlines()):
-            name, _, part = line.strip().rpartition(" ")
+            *name, part = line.rsplit(maxsplit=1)
             if part in ("1", "2"):  # 0 is in neither
-                stem = Path(name.strip()).stem
+                stem = Path("".join(name).strip()).stem
                 found["train" if part == "1" else "test"].append(shelf.find(label, f"{label}/{stem}", stem))
     names = names or tuple(path.name.removesuffix(ending) for path in files)
     return _checked(found, names), names
@@ -123,8 +126,12 @@ def _templates(path: Path, shelf: Shelf) -> Iterator[Record]:
         yield shelf.find(re.sub(r"[\[\]]", "", entry["template"]), str(entry["id"]))
 
 
-def _clips_of_youtube(path: Path, shelf: Shelf) -> Iterator[Record]:
-    for line, row in enumerate(csv.DictReader(io.StringIO(read_text(path), newline="")), start=2):
+def _clips_of_youtube(path: Path, shelf: Shelf) -> Iterator[tuple[str, Record]]:
+    """The clips that have a label, and the split that the file gives each, "" where it gives none."""
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), skipinitialspace=True)
+    for line, row in enumerate(reader, start=2):
+        if not any(row.values()):
+            continue
         try:
             start, end = (int(float(row[key])) for key in ("time_start", "time_end"))
         except (KeyError, TypeError, ValueError):
@@ -132,16 +139,25 @@ def _clips_of_youtube(path: Path, shelf: Shelf) -> Iterator[Record]:
         if label := row.get("label"):
             clip = f"{row['youtube_id']}_{start:06d}_{end:06d}"
             folders = (label, label.replace(" ", "_"))
-            yield shelf.find(label, *(f"{folder}/{clip}" for folder in folders), clip, row["youtube_id"])
+            record = shelf.find(label, *(f"{folder}/{clip}" for folder in folders), clip, row["youtube_id"])
+            yield _split_of(row.get("split") or ""), record
+
+
+def _split_of(name: str) -> str:
+    """The split that is a word of a name; "" if there is none."""
+    match = SPLIT.search(name)
+    return match[1] if match else ""
 
 
 def _on(shelf: Shelf, folder: Path, record: Record) -> Record:
-    """A record of a list in `folder`, whose paths are relative to the shelf."""
+    """A record of a list in `folder`, whose paths are relative to the shelf, or else to the list, or absolute."""
     near = record.path.is_relative_to(folder)
     path = shelf.root / (record.path.relative_to(folder) if near else record.path)
-    there = shelf.at(path)
-    template = there.template if there else ""
-    return replace(record, path=path, template=template, num_frames=record.num_frames if template else None)
+    places = (path, record.path.absolute(), Path(os.path.realpath(record.path)))
+    there = next(filter(None, map(shelf.at, places)), None)
+    if not there:
+        return replace(record, path=path, num_frames=None)
+    return replace(there, label=record.label, num_frames=record.num_frames if there.template else None)
 
 
 def _checked(splits: Splits, names: Names) -> Splits:
@@ -188,9 +204,8 @@ def _by_split(paths: Sequence[Path], suffixes: tuple[str, ...]) -> dict[str, Pat
     for path in sorted(
         {file for suffix in suffixes for file in _some(paths, suffix)} | {p for p in paths if p.is_file()}
     ):
-        match = SPLIT.search(path.stem)
-        if match or path in paths:
-            split = match[1] if match else path.stem
+        if _split_of(path.stem) or path in paths:
+            split = _split_of(path.stem) or path.stem
             if split in found:
                 raise DataError(f"both {found[split]} and {path} are for {split}; name the files, one for each split")
             found[split] = path

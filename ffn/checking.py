@@ -1,9 +1,9 @@
 """Whether data can be trained on: what is broken in it, found before training finds it."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from os import listdir
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from ffn.progress import Progress
 from ffn.video import UnreadableVideoError, count_frames, open_video, template_of
 
 SAMPLE = 1000  # videos that are decoded unless told otherwise
-FRAMES = 64  # of one video that are decoded: all, or as many spread evenly from the first to the last
+FRAMES = 64  # of one video that are read as training reads them, spread evenly from the first to the last
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,9 @@ def check(
 ) -> Report:
     """Looks for every listed video, and decodes a random sample of `sample` of them, or all if that is None.
 
-    Of each sampled video at most 64 frames are decoded, spread evenly. `progress` is called with (videos decoded,
-    videos to decode). A source that cannot be read at all is one finding.
+    Of each sampled video file all frames are decoded; of extracted frames at most 64, spread evenly, of the others the
+    size is read. `progress` is called with (videos decoded, videos to decode). A source that cannot be read at all is
+    one finding.
 
     Raises:
         ValueError: when the sample has no video.
@@ -95,18 +96,19 @@ def look(record: Record) -> _Seen:
     """Decodes one video."""
     try:
         video = open_video(record.path, record.num_frames, record.template)
+        video.verify()
         length = len(video)
         frames = video.frames(np.unique(np.linspace(0, length - 1, min(length, FRAMES)).round().astype(int)))
     except UnreadableVideoError as error:
         return _Seen(str(error))
-    there = _count(record) if record.path.is_dir() else length
+    there = _count(record) if os.path.isdir(record.path) else length
     if record.num_frames not in (None, there):
         return _Seen(f"its list says {record.num_frames} frames, but there are {there}")
     return _Seen(length=length, size=(frames.shape[2], frames.shape[1]))
 
 
 def _count(record: Record) -> int:
-    names = listdir(record.path)
+    names = os.listdir(record.path)
     return count_frames(names, record.template or template_of(names))
 
 
@@ -117,9 +119,9 @@ def _of_labels(source: Path, counts: Mapping[str, int], classes: Sequence[str]) 
 
 def _absent(records: Iterable[Record]) -> Iterator[Finding]:
     for path in dict.fromkeys(record.path for record in records):
-        if not path.exists():
+        if not os.path.exists(path):
             yield Finding(str(path), "no such file")
-        elif path.is_file() and not path.stat().st_size:
+        elif os.path.isfile(path) and not path.stat().st_size:
             yield Finding(str(path), "is empty")
 
 

@@ -167,8 +167,11 @@ class Clips(Dataset[Sample | Unreadable]):
             self.cache = False
             return
         try:
+            contents = [
+                f"{content} {video.modified()}" for content, video in zip(self.contents, self.videos, strict=True)
+            ]
             self._pixels = remembered(
-                self.videos, self.preprocessing, contents=self.contents, workers=workers, progress=progress
+                self.videos, self.preprocessing, contents=contents, workers=workers, progress=progress
             )
         except OSError:  # no room, or no permission
             if self.cache != "auto":

@@ -10,10 +10,11 @@ Lists separate by spaces, commas or tabs; labels are numbers or names; paths are
 import csv
 import hashlib
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from os import fsencode
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,18 @@ class Record:
         Of extracted frames it takes the names of all, and the first and last file; and which of them are the video, if
         the list says other ones than the folder shows.
         """
-        names = sorted(path.name for path in self.path.iterdir() if path.is_file()) if self.path.is_dir() else []
-        content = self.content or (_of_frames(self.path, names) if self.path.is_dir() else _fingerprint(self.path))
-        chosen = self._chosen(names) if self.path.exists() else ""
+        names = [entry.name for entry in _files(self.path)]
+        content = self.content or (_of_frames(self.path, names) if names else _fingerprint(self.path))
+        chosen = self._chosen(names) if os.path.exists(self.path) else ""
         return hashlib.sha256(f"{content}\n{chosen}".encode()).hexdigest() if chosen else content
+
+    def modified(self) -> int:
+        """When the newest of the files was written, in nanoseconds; 0 where the hash of the frames tells of changes."""
+        if self.content:
+            return 0
+        if os.path.isfile(self.path):
+            return self.path.stat().st_mtime_ns
+        return max((entry.stat().st_mtime_ns for entry in _files(self.path)), default=0)
 
     def _chosen(self, names: Sequence[str]) -> str:
         """Which of these files the list says are the frames; "" where it says what they show, or of a video file."""
@@ -166,13 +175,21 @@ def _of_folder(source: Path) -> list[Record]:
     for path in sorted(source.glob("[!.]*/[!.]*")):
         if (path.suffix.lower() in SUFFIXES and not path.is_dir()) or is_clip_folder(path):
             found.append(Record(path, path.parent.name))
-    strange = [record.path for record in found if not _is_unicode(record.path)]
+    check_names(found)
+    return found
+
+
+def check_names(records: Iterable[Record]) -> None:
+    """Finds that all paths can be written down.
+
+    Raises:
+        DataError: when some are not UTF-8.
+    """
+    strange = [record.path for record in records if not _is_unicode(record.path)]
     if strange:
         raise DataError(
-            f"{source} has {len(strange)} videos whose names are not UTF-8, the first is {fsencode(strange[0])!r}; "
-            "rename them"
+            f"{len(strange)} videos have names that are not UTF-8, the first {os.fsencode(strange[0])!r}; rename them"
         )
-    return found
 
 
 def _is_unicode(path: Path) -> bool:
@@ -185,7 +202,11 @@ def _of_file(source: Path) -> tuple[list[Record], tuple[str, ...] | None]:
     if source.suffix == ".txt" or re.fullmatch(rf"{_VIDEO}{_GAP}.+", first, re.IGNORECASE):
         records = list(_of_lines(source, text))
         return records, _numbers(source, [record.label for record in records])
-    return list(_of_manifest(source, text)), None
+    records = list(_of_manifest(source, text))
+    labels = {record.label for record in records}
+    if all(map(_NUMBER.fullmatch, labels)):
+        _check_range(source, labels, inf)
+    return records, None
 
 
 def _of_manifest(source: Path, text: str) -> Iterator[Record]:
@@ -246,11 +267,16 @@ def _numbers(source: Path, labels: Sequence[str]) -> tuple[str, ...] | None:
     names = sorted(set(labels) - numbers)
     if names:
         raise DataError(f"{source}: labels are numbers or names, not both as {min(numbers)} and {names[0]!r}")
-    beyond = [label for label in numbers if label.startswith("-") or int(label) >= MOST_CLASSES]
-    if beyond:
-        worst = min(beyond, key=int)
-        raise DataError(f"{source}: the label {worst} is out of range; labels count from 0, to below {MOST_CLASSES:,}")
+    _check_range(source, numbers)
     return tuple(map(str, range(max(map(int, numbers)) + 1)))
+
+
+def _check_range(source: Path, numbers: Iterable[str], most: float = MOST_CLASSES) -> None:
+    """Finds that all labels, which are numbers, are of classes that there can be."""
+    beyond = [label for label in numbers if label.startswith("-") or int(label) >= most]
+    if beyond:
+        worst, below = min(beyond, key=int), f", to below {most:,}" if most < inf else ""
+        raise DataError(f"{source}: the label {worst} is out of range; labels count from 0{below}")
 
 
 def _with_names(records: list[Record], names: Sequence[str]) -> list[Record]:
@@ -263,16 +289,26 @@ def _with_names(records: list[Record], names: Sequence[str]) -> list[Record]:
     return [replace(record, label=named[record.label]) for record in records]
 
 
+def _files(folder: Path) -> "list[os.DirEntry[str]]":
+    """The files in a folder, by name; none where it is no folder, or cannot be looked into."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if entry.is_file()), key=lambda entry: entry.name)
+    except (OSError, ValueError):
+        return []
+
+
 def _of_frames(folder: Path, names: Sequence[str]) -> str:
     ends = [_fingerprint(folder / name) for name in names[:: max(1, len(names) - 1)]]
     return hashlib.sha256("\n".join([*names, *ends]).encode(errors="surrogateescape")).hexdigest()
 
 
 def _fingerprint(path: Path, edge: int = 2**16) -> str:
-    if not path.is_file():
+    try:
+        with path.open("rb") as file:
+            head = file.read(edge)
+            size = file.seek(0, 2)
+            file.seek(max(len(head), size - edge))
+            return hashlib.sha256(b"%d %b %b" % (size, head, file.read())).hexdigest()
+    except (OSError, ValueError):  # nothing there, or nothing that may be read
         return "missing"
-    with path.open("rb") as file:
-        head = file.read(edge)
-        size = file.seek(0, 2)
-        file.seek(max(len(head), size - edge))
-        return hashlib.sha256(b"%d %b %b" % (size, head, file.read())).hexdigest()

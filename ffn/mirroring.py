@@ -3,8 +3,16 @@
 import re
 from collections.abc import Sequence
 
-OPPOSITES = {"left": "right", "right": "left", "clockwise": "counterclockwise", "counterclockwise": "clockwise"}
-_WORD = re.compile(rf"(?<![a-z])({'|'.join(OPPOSITES)})(?![a-z])", re.IGNORECASE)
+from ffn.lists import some
+
+_PAIRS = (
+    *(("left", "right"), ("leftward", "rightward"), ("leftwards", "rightwards")),
+    *(("clockwise", "counterclockwise"), ("cw", "ccw")),
+)
+OPPOSITES = {word: opposite for pair in _PAIRS for word, opposite in (pair, pair[::-1])}
+_WORD = re.compile(  # between other letters than its own, or where capitals begin a word: `turnLeft`
+    rf"(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?i:({'|'.join(OPPOSITES)}))(?:(?![A-Za-z])|(?<=[a-z])(?=[A-Z]))"
+)
 
 
 def mirrored(name: str) -> str:
@@ -21,8 +29,13 @@ def mirrored_classes(classes: Sequence[str]) -> tuple[int, ...]:
     """For every class, the number of the class that its mirrored videos show.
 
     Raises:
-        ValueError: when a class has a direction, and there is no class for the other one.
+        ValueError: when a class has a direction and there is no class for the other one, or none has a direction.
     """
+    if all(mirrored(name) == name for name in classes):
+        raise ValueError(
+            f"none of the {len(classes)} classes ({some(classes)}) has left, right or a sense of rotation in its name, "
+            "so no labels can be swapped; name the classes in classes.txt, or use flip on or off"
+        )
     number = {name: i for i, name in enumerate(classes)}
     alone = [name for name in classes if mirrored(name) not in number]
     if alone:

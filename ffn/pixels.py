@@ -86,7 +86,8 @@ def remembered(
 ) -> Pixels:
     """The frames of `records` as `preprocessing.shrink` leaves them, decoded now unless they have been before.
 
-    `contents` are hashes of the videos. Of several processes that ask at once, one builds and the others wait.
+    `contents` tell the videos from others, and from what they were before. Of several processes that ask at once, one
+    builds and the others wait.
     `progress` is called with (steps done, steps in all).
 
     Raises:
@@ -94,6 +95,8 @@ def remembered(
     """
     name = sha256("\n".join(contents).encode()).hexdigest()[:16]
     path = cache_folder() / "pixels" / f"{name}-{preprocessing.resize}.pixels"
+    if path.exists() and not os.access(path.parent, os.W_OK):
+        return Pixels(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
         if not path.exists():

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ffn.annotations import FORMATS, Splits
 from ffn.files import replacing, write_csv
-from ffn.lists import CLASSES, DataError, Record, read_classes, some
+from ffn.lists import CLASSES, DataError, Record, check_names, read_classes, some
 from ffn.shelf import Shelf
 from ffn.video import TEMPLATE
 
@@ -56,6 +57,7 @@ def prepare(
     names = read_classes(classes) if classes else None
     splits, names = FORMATS[form]([path.expanduser() for path in annotations], shelf, names, split)
     there = {name: [record for record in records if shelf.at(record.path)] for name, records in splits.items()}
+    check_names(chain.from_iterable(there.values()))
     missing = {name: _missing(records, shelf) for name, records in splits.items()}
     _check_missing(splits, missing, f"{shelf.root}{template and f', in frames like {template},'}", allow_missing)
     clash = [output / f"{name}.csv" for name in splits if (output / f"{name}.csv").resolve() in _files(annotations)]

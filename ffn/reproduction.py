@@ -30,6 +30,7 @@ from ffn.tables import COMMON, SEEDS, Entry, counts, entries, members, origin, p
 
 PATIENCE = 0.5  # seconds until it is asked again whether the others are done
 ROOT = Path(__file__).resolve().parent.parent
+RESULT = ("top1", "clips", "params", "commit", "machine")  # columns that tell of a network at one frame count
 Row = dict[str, Any]
 
 
@@ -203,10 +204,11 @@ class Reproduction:
 
     def _is_there(self, entry: Entry, seed: int) -> bool:
         key = {**_key(entry, seed), "recipe": recipe(entry)}
-        return any(key.items() <= row.items() for row in read(self.output))
+        there = {int(row["num_frames"]) for row in read(self.output) if key.items() <= row.items()}
+        return there >= set(counts(entry))
 
     def _known_rows(self, entry: Entry, seed: int) -> list[Row]:
-        """The rows of another table that tell all of the same network; none where some count is missing."""
+        """The rows of other tables that tell all of the same network; none where some count is missing."""
         network = {"recipe": recipe(entry), "seed": str(seed)}
         rows = {int(row["num_frames"]): row for row in read(self.output) if network.items() <= row.items()}
         return [rows[t] for t in counts(entry)] if rows.keys() >= set(counts(entry)) else []
@@ -214,14 +216,17 @@ class Reproduction:
     def _new_rows(self, entry: Entry, seed: int) -> list[Row]:
         answers = self.answers(entry, seed)
         about = {name: str(getattr(answers, name)) for name in ("params", "commit", "machine")}
-        about |= {"recipe": recipe(entry), "clips": str(len(answers.labels))}
-        return [{**about, "num_frames": str(t), "top1": f"{answers.top1[t]:.2f}"} for t in counts(entry)]
+        about |= {"recipe": recipe(entry), "seed": str(seed), "clips": str(len(answers.labels))}
+        return [{**about, "num_frames": str(t), "top1": f"{top1:.2f}"} for t, top1 in answers.top1.items()]
 
     def _write(self, entry: Entry, seed: int, rows: Sequence[Row]) -> None:
-        key = _key(entry, seed)
+        """Writes the rows of an entry; where other tables have the same network, they take over what is new of it."""
+        key, fresh = _key(entry, seed), {_network(row): row for row in rows}
+        own = [{**row, **key} for row in rows if int(row["num_frames"]) in counts(entry)]
         with FileLock(f"{self.output}.lock"):
-            kept = [row for row in read(self.output) if not key.items() <= row.items()]
-            written = sorted([*kept, *({**row, **key} for row in rows)], key=_place)
+            others = [row for row in read(self.output) if not key.items() <= row.items()]
+            kept = [{**row, **{name: fresh.get(_network(row), row)[name] for name in RESULT}} for row in others]
+            written = sorted([*kept, *own], key=_place)
             write_csv(self.output, [{column: row[column] for column in COLUMNS} for row in written])
 
 
@@ -229,6 +234,11 @@ def _key(entry: Entry, seed: int) -> Row:
     frames = "-".join(map(str, entry.frames))
     key = {"table": entry.table, "method": entry.method, "backbone": entry.backbone, "frames": frames}
     return {**key, "seed": str(seed)}
+
+
+def _network(row: Row) -> tuple[str, ...]:
+    """Of which network, at which count, a row is."""
+    return row["recipe"], row["seed"], row["num_frames"]
 
 
 def _place(row: Row) -> tuple[Any, ...]:

@@ -39,9 +39,14 @@ class Shelf:
 
 def _walk(root: Path, template: str) -> Iterator[Record]:
     for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
+        subfolders[:] = sorted(name for name in subfolders if name[0] != "." and not _leads_back(Path(folder, name)))
         own = template or template_of(files)
         if count := count_frames(files, own):
             yield Record(Path(folder), "", num_frames=count, template=own)
         videos = sorted(name for name in files if name.lower().endswith(SUFFIXES) and name[0] != ".")
         yield from (Record(Path(folder, name), "") for name in videos)
+
+
+def _leads_back(path: Path) -> bool:
+    """Whether this is a link to a folder that it lies in."""
+    return path.is_symlink() and os.path.realpath(path) in map(os.path.realpath, path.parents)

@@ -2,10 +2,11 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -20,8 +21,10 @@ else:
 
 DECORD_ERRORS = (RuntimeError, IndexError, *((decord.DECORDError,) if decord else ()))
 
+T = TypeVar("T")
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 TEMPLATE = re.compile(r"(?P<before>[^{}]*)\{:(?:0\d+)?d\}(?P<after>[^{}]*)")  # of the names of extracted frames
+_NUMBERED = re.compile(r"([^{}]*?)(\d+)(\.\w+)")
 SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # by FFmpeg's names; elsewhere decord's seeks go astray
 
 
@@ -43,7 +46,7 @@ class Video:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
+        if not os.path.isfile(path):
             raise UnreadableVideoError(f"{self.path}: no such file")
         try:
             survey = _survey(self.path)
@@ -70,26 +73,45 @@ class Video:
             raise UnreadableVideoError(f"{self.path}: ends before frame {max(wanted)}, it is cut off")
         return frames
 
+    def verify(self) -> None:
+        """Decodes all frames, to find damage that `frames` may hide: a decoder fills holes from what is around them.
+
+        Raises:
+            UnreadableVideoError: when FFmpeg knows that a frame is damaged.
+        """
+        try:
+            for _ in self._decoded():
+                pass
+        except (av.FFmpegError, ValueError) as error:
+            raise UnreadableVideoError(f"{self.path}: {_reason(error)}") from None
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """All frames in order, until one is damaged."""
+        with av.open(str(self.path)) as container:
+            for index, frame in enumerate(container.decode(video=0)):
+                if frame.is_corrupt:
+                    raise ValueError(f"frame {index} is damaged")
+                yield frame
+
     def _with_decord(self) -> "Callable[[list[int]], np.ndarray] | None":
         if decord is None:
             return None
         try:
             reader = decord.VideoReader(str(self.path), num_threads=1)
-        except DECORD_ERRORS:
+        except (*DECORD_ERRORS, UnicodeEncodeError):  # it takes no path that is not UTF-8
             return None
         return (lambda indices: reader.get_batch(indices).asnumpy()) if len(reader) == self._length else None
 
     def _read_in_order(self, indices: list[int]) -> np.ndarray:
-        wanted, frames = set(indices), []
-        with av.open(str(self.path)) as container:
-            for index, frame in enumerate(container.decode(video=0)):
-                if index in wanted:
-                    if frame.is_corrupt:
-                        raise ValueError(f"frame {index} is damaged")
-                    frames.append(frame.to_ndarray(format="rgb24"))
-                if index >= indices[-1]:
-                    break
+        wanted = set(indices)
+        decoded = enumerate(islice(self._decoded(), indices[-1] + 1))
+        frames = [_upright(frame) for index, frame in decoded if index in wanted]
         return np.stack(frames) if frames else np.empty((0, 0, 0, 3), np.uint8)
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """The pixels of a frame, turned as the file says that players should, which decord does unasked."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
 
 class Frames:
@@ -107,9 +129,12 @@ class Frames:
 
     def __init__(self, path: str | Path, num_frames: int | None = None, template: str = "") -> None:
         self.path = Path(path)
-        if not self.path.is_dir():
+        if not os.path.isdir(path):
             raise UnreadableVideoError(f"{self.path}: no such folder of frames")
-        names = set(os.listdir(self.path))
+        try:
+            names = set(os.listdir(path))
+        except OSError as error:
+            raise UnreadableVideoError(f"{self.path}: cannot be opened ({error.strerror})") from None
         self.template = template or template_of(names)
         there = count_frames(names, self.template)
         if not there:
@@ -119,29 +144,51 @@ class Frames:
         self._first = 0 if name(0) in names and name(self._length) not in names else 1
         if self._length > there:
             raise UnreadableVideoError(f"{self.path}: holds {there} frames, not {self._length} as its list says")
+        if gap := next((path for path in map(self._file, range(self._length)) if path.name not in names), None):
+            raise UnreadableVideoError(f"{gap}: no such frame")
 
     def __len__(self) -> int:
         return self._length
 
     def frames(self, indices: Iterable[int]) -> np.ndarray:
         """RGB frames (N, H, W, 3), uint8, at `indices`."""
-        images = [self._image(int(index)) for index in indices]
-        sizes = {image.shape[:2] for image in images}
-        if len(sizes) > 1:
-            raise UnreadableVideoError(f"{self.path}: its frames have several sizes, {sorted(sizes)} pixels")
+        images = [self._read(int(index), _pixels) for index in indices]
+        self._check_sizes(image.shape[1::-1] for image in images)
         return np.stack(images) if images else np.empty((0, 0, 0, 3), np.uint8)
 
-    def _image(self, index: int) -> np.ndarray:
-        path = self.path / self.template.format(self._first + index)
+    def verify(self) -> None:
+        """Finds that every frame is an image, and all are of one size; the pixels are not decoded.
+
+        Raises:
+            UnreadableVideoError: when they are not.
+        """
+        self._check_sizes(self._read(index, lambda image: image.size) for index in range(len(self)))
+
+    def _file(self, index: int) -> Path:
+        return self.path / self.template.format(self._first + index)
+
+    def _read(self, index: int, what: Callable[[Image.Image], T]) -> T:
+        path = self._file(index)
         try:
             with Image.open(path) as image:
-                return np.asarray(image.convert("RGB"))
+                return what(image)
         except FileNotFoundError:
             raise UnreadableVideoError(f"{path}: no such frame") from None
         except UnidentifiedImageError:
             raise UnreadableVideoError(f"{path}: is no image") from None
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise UnreadableVideoError(f"{path}: {_reason(error)}") from None
+
+    def _check_sizes(self, sizes: Iterable[tuple[int, ...]]) -> None:
+        if len(several := set(sizes)) > 1:
+            raise UnreadableVideoError(f"{self.path}: its frames have several sizes, {sorted(several)} pixels")
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """RGB pixels (H, W, 3), uint8."""
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))
 
 
 def open_video(path: Path, num_frames: int | None = None, template: str = "") -> "Video | Frames":
@@ -150,19 +197,36 @@ def open_video(path: Path, num_frames: int | None = None, template: str = "") ->
     Raises:
         UnreadableVideoError: when there is nothing to read.
     """
-    return Frames(path, num_frames, template) if template or path.is_dir() else Video(path)
+    return Frames(path, num_frames, template) if template or os.path.isdir(path) else Video(path)
 
 
 def is_clip_folder(path: Path) -> bool:
-    """Whether this is a folder with images in it, hidden ones aside."""
-    return path.is_dir() and any(name.lower().endswith(IMAGES) and name[0] != "." for name in os.listdir(path))
+    """Whether this is a folder with images in it, hidden ones aside; or one that cannot be looked into."""
+    if not os.path.isdir(path):
+        return False
+    try:
+        return any(map(_is_image, os.listdir(path)))
+    except PermissionError:
+        return True
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGES) and name[0] != "."
 
 
 def template_of(names: Iterable[str]) -> str:
-    """The template that the names of numbered images follow, such as "{:05d}.jpg"; "" if there are none."""
-    images = min((n for n in names if n.lower().endswith(IMAGES) and not n.startswith(".")), default="")
-    match = re.fullmatch(r"([^{}]*?)(\d+)(\.\w+)", images)
-    return f"{match[1]}{{:0{len(match[2])}d}}{match[3]}" if match else ""
+    """The template that the names of numbered images follow, such as "{:05d}.jpg"; "" if there are none.
+
+    Of several the one that most follow; optical flow is taken only where there is nothing else (TSN's tools put
+    img_00001.jpg, flow_x_00001.jpg and flow_y_00001.jpg into one folder).
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for match in filter(None, map(_NUMBERED.fullmatch, filter(_is_image, sorted(names)))):
+        found.setdefault((match[1], match[3]), []).append(match[2])
+    if not found:
+        return ""
+    before, after = max(found, key=lambda ends: (not ends[0].startswith("flow"), len(found[ends])))
+    return f"{before}{{:0{min(map(len, found[before, after]))}d}}{after}"
 
 
 def count_frames(names: Iterable[str], template: str) -> int:
@@ -189,10 +253,12 @@ def _survey(path: Path) -> _Survey:
         if not container.streams.video:
             raise ValueError("it has no video stream")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise ValueError("its codec is unknown")
         packets = [packet for packet in container.demux() if packet.size]
         own = [packet for packet in packets if packet.stream.index == stream.index]
         return _Survey(
-            length=len(own),
+            length=sum(not packet.is_discard for packet in own),  # others lie before the place where the video was cut
             cut_off=any(packet.is_corrupt for packet in packets) or _ends_early(container, packets),
             seekable=container.format.name in SEEKABLE and stream.width >= 64 and not _has_open_groups(own),
         )

@@ -1,12 +1,15 @@
 """`check` finds, before training does, every way in which data can be broken."""
 
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from test_lists import grey, write_frames
 
 from ffn.checking import check
+from ffn.lists import Record
 
 
 def found(source, **kwargs):
@@ -111,6 +114,39 @@ def test_a_sample_is_drawn_by_seed_but_everything_is_looked_for(folder):
     assert len(check(folder, sample=None).findings) == 3
     with pytest.raises(ValueError, match="at least 1 video"):
         check(folder, sample=0)
+
+
+def test_what_may_not_be_read_is_a_finding_and_no_end(folder, monkeypatch):
+    write_frames(folder / "a" / "locked", grey(3))
+
+    def refusing(look):
+        def refuse(path):
+            if Path(path).name == "locked":
+                raise PermissionError(13, "Permission denied", str(path))
+            return look(path)
+
+        return refuse
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    (line,) = found(folder)
+    assert line == f"{folder / 'a' / 'locked'}: cannot be opened (Permission denied)"
+    assert Record(folder / "a" / "locked", "a").fingerprint() == "missing"
+
+
+def test_names_that_no_file_can_have_are_missing(folder):
+    (folder / "list.txt").write_text(f"a/0.mp4 0\n{'x' * 300}.mp4 0\n")
+    (line,) = found(folder / "list.txt")
+    assert line.endswith("x.mp4: no such file")
+
+
+def test_damage_between_the_frames_that_training_would_read_is_found(tmp_path):
+    write_frames(tmp_path / "a" / "clip", np.repeat(grey(1), 100, axis=0))
+    write_frames(tmp_path / "a" / "clip", grey(1, size=40), first=99)
+    (line,) = found(tmp_path)
+    assert "its frames have several sizes" in line
+    (tmp_path / "a" / "clip" / "00099.jpg").unlink()
+    assert found(tmp_path) == [f"{tmp_path / 'a' / 'clip' / '00099.jpg'}: no such frame"]
 
 
 def test_other_processes_find_the_same(tmp_path):

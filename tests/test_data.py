@@ -1,6 +1,7 @@
 """Clips: who is in the data, which pixels they show, and what happens to the broken ones."""
 
 import csv
+import os
 import pickle
 import shutil
 from types import SimpleNamespace
@@ -259,6 +260,23 @@ def test_videos_of_several_lengths_and_sizes_are_remembered(tmp_path):
     for seed in (None, 1):
         plain, cached = (clips_of(tmp_path, (1, 4, 8), SMALL, seed=seed, cache=cache) for cache in (False, True))
         assert torch.equal(pixels(plain), pixels(cached))
+
+
+def test_a_frame_that_was_replaced_is_decoded_anew(tmp_path):
+    clip = write_frames(tmp_path / "a" / "clip", counting_frames(8))
+    before = pixels(clips_of(tmp_path, preprocessing=SMALL, cache=True))
+    write_frames(clip, counting_frames(7)[6:], first=4)  # neither the first nor the last, whose content is the digest's
+    now = pixels(clips_of(tmp_path, preprocessing=SMALL, cache=True))
+    assert torch.equal(now, pixels(clips_of(tmp_path, preprocessing=SMALL)))
+    assert not torch.equal(now, before)
+
+
+def test_a_cache_that_cannot_be_written_to_is_read(folder, cache_folder, monkeypatch):
+    want = pixels(clips_of(folder, preprocessing=SMALL, cache=True))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # a file system that is mounted to be read
+    monkeypatch.setattr(ffn.pixels, "_alone", lambda *_: pytest.fail("nothing is locked there"))
+    monkeypatch.setattr(data, "open_video", lambda *_: pytest.fail("nothing is decoded"))
+    assert torch.equal(pixels(clips_of(folder, preprocessing=SMALL, cache=True)), want)
 
 
 def test_broken_videos_are_not_remembered_but_named_as_ever(folder):

@@ -142,6 +142,12 @@ def test_a_folder_holds_videos_and_folders_of_frames(tmp_path):
     assert listing.classes == ("a", "b")
 
 
+def test_a_manifest_s_numbers_are_classes_unless_they_are_below_0(tmp_path):
+    assert listed(tmp_path, "path,label\nx.mp4,7\ny.mp4,1234567\n", "list.csv").classes == ("7", "1234567")
+    with pytest.raises(DataError, match="the label -1 is out of range; labels count from 0"):
+        listed(tmp_path, "path,label\nx.mp4,7\ny.mp4,-1\n", "list.csv")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -189,7 +195,7 @@ def test_names_that_are_not_utf_8_are_named(tmp_path):
         (tmp_path / "a" / b"caf\xe9.mp4".decode(errors="surrogateescape")).touch()
     except OSError:
         pytest.skip("the file system takes UTF-8 alone")
-    with pytest.raises(DataError, match=r"1 videos whose names are not UTF-8, the first is .*caf\\xe9"):
+    with pytest.raises(DataError, match=r"1 videos have names that are not UTF-8, the first .*caf\\xe9"):
         read_list(tmp_path)
 
 
@@ -212,15 +218,16 @@ def test_the_fingerprint_of_frames_notices_another_count_name_or_picture(tmp_pat
 
 
 def test_the_fingerprint_of_frames_notices_what_the_list_says_where_the_folder_shows_another_thing(tmp_path):
-    folder = write_frames(tmp_path / "clip", grey(8), "img_{:05d}.jpg")
-    write_frames(folder, grey(7), "flow_x_{:05d}.jpg")
+    folder = write_frames(tmp_path / "clip", grey(8), "flow_x_{:05d}.jpg")
+    write_frames(folder, grey(7), "img_{:05d}.jpg")
     unsaid = Record(folder, "a").fingerprint()
-    assert Record(folder, "a", num_frames=7, template="flow_x_{:05d}.jpg").fingerprint() == unsaid
+    assert Record(folder, "a", num_frames=7, template="img_{:05d}.jpg").fingerprint() == unsaid
     assert Record(folder, "a", num_frames=7).fingerprint() == unsaid
-    assert Record(folder, "a", template="img_{:05d}.jpg").fingerprint() == (
-        Record(folder, "a", num_frames=8, template="img_{:05d}.jpg").fingerprint()
+    assert Record(folder, "a", template="flow_x_{:05d}.jpg").fingerprint() == (
+        Record(folder, "a", num_frames=8, template="flow_x_{:05d}.jpg").fingerprint()
     )
-    said = [{}, {"num_frames": 4}, {"template": "img_{:05d}.jpg"}, {"template": "img_{:05d}.jpg", "num_frames": 4}]
+    flow = {"template": "flow_x_{:05d}.jpg"}
+    said = [{}, {"num_frames": 4}, flow, {**flow, "num_frames": 4}]
     for content in ("", "hash"):
         assert len({Record(folder, "a", content, **how).fingerprint() for how in said}) == len(said)
 

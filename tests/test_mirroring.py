@@ -21,6 +21,11 @@ from ffn.transforms import Augmentation
         ("Turning Hand Counterclockwise", "Turning Hand Clockwise"),
         ("Putting something upright on the table", "Putting something upright on the table"),
         ("leftovers, brightly", "leftovers, brightly"),
+        ("turnLeft", "turnRight"),
+        ("LeftTurn2", "RightTurn2"),
+        ("drift leftwards", "drift rightwards"),
+        ("spin_cw", "spin_ccw"),
+        ("upRight, Brightly, McLeft", "upLeft, Brightly, McRight"),
     ],
 )
 def test_directions_are_exchanged_word_by_word(name, want):
@@ -43,6 +48,14 @@ def test_a_direction_without_its_opposite_is_an_error():
         mirrored_classes(("go left", "stay"))
     with pytest.raises(ValueError, match=r"'go left' \(nor for 1 more\); use flip off"):
         mirrored_classes(("go left", "turn right"))
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("up", "down")])
+def test_where_no_class_has_a_direction_nothing_can_be_swapped(names):
+    with pytest.raises(
+        ValueError, match=rf"none of the 2 classes \({', '.join(names)}\) has left, right .* classes.txt"
+    ):
+        mirrored_classes(names)
 
 
 @pytest.fixture

@@ -112,6 +112,23 @@ def test_kinetics_in_folders_of_classes_or_flat(places):
     assert not (output / "test.csv").exists()
 
 
+def test_a_kinetics_file_of_several_splits_is_divided_by_its_column(places):
+    annotations, videos, output = places
+    text = (
+        HEADER.replace(",", ", ")
+        + "a, p, 10, 20, train\n\n,,,,\nb, q, 0, 10, validate\na, r, 5, 15, test\nb, s, 0, 1,\n"
+    )
+    (path,) = write(annotations, kinetics__csv=text).iterdir()
+    touch(videos, "p.mp4", "q.mp4", "r.mp4", "s.mp4")
+    prepare("kinetics", [path], videos, output)
+    assert {p.stem: list(labelled(p)) for p in output.glob("*.csv")} == {
+        "train": ["p.mp4"],
+        "val": ["q.mp4"],
+        "test": ["r.mp4"],
+        "kinetics": ["s.mp4"],
+    }
+
+
 def test_kinetics_as_lists_of_videos(places):
     annotations, videos, output = places
     write(annotations, train__csv="rock climbing/a b.mp4 1\nx.mp4 0\n", val__txt="y.mp4 0\n", names__txt="eat\nclimb\n")
@@ -128,7 +145,7 @@ def test_hmdb51_has_three_divisions(places, split, train, test):
     annotations, videos, output = places
     write(
         annotations,
-        brush_hair_test_split1__txt="a.avi 1 \nb.avi 2 \n",
+        brush_hair_test_split1__txt="a.avi 1 \nb.avi\t2 \n",
         brush_hair_test_split2__txt="a.avi 0 \nb.avi 2 \n",
         wave_test_split1__txt="c.avi 2 \n",
         wave_test_split2__txt="c.avi 1 \n",
@@ -152,6 +169,30 @@ def test_tsn_lists_keep_their_counts_and_order_of_classes(places):
         ("3", "img_{:05d}.jpg"),
         ("2", "img_{:05d}.jpg"),
     ]
+
+
+@pytest.mark.parametrize("line", ["{videos}/a/x.mp4 0", "{link}/a/x.mp4 0", "a/x.mp4 0", "videos/a/x.mp4 0"])
+def test_a_list_s_paths_are_below_the_videos_or_the_list_or_absolute(places, line):
+    _, videos, output = places
+    touch(videos, "a/x.mp4")
+    link = videos.parent / "link"
+    link.symlink_to(videos)
+    path = videos.parent / "train.txt"
+    path.write_text(line.format(videos=videos, link=link) + "\n")
+    prepare("tsn", [path], videos, output)
+    assert [record.path.resolve() for record in read_list(output / "train.csv").records] == [videos / "a" / "x.mp4"]
+
+
+def test_links_that_lead_back_are_not_followed_others_are(places):
+    annotations, videos, output = places
+    touch(videos, "a/x.mp4", "b/y.mp4")
+    for name in "ab":
+        (videos / name / "up").symlink_to("..")
+        (videos / name / "across").symlink_to(videos / ("b" if name == "a" else "a"))
+    (videos / "same").symlink_to("a")
+    write(annotations, train__txt="a/x.mp4 0\nsame/x.mp4 0\na/across/y.mp4 1\n")
+    (manifest,) = prepare("tsn", [annotations], videos, output)
+    assert (manifest.videos, manifest.missing) == (3, ())
 
 
 def test_frames_are_counted_by_the_given_template(places):
@@ -281,6 +322,17 @@ def test_annotations_that_are_not_there_are_named(places, form):
     named = write(annotations, labels__json={"A": "0"}) / "train.json"
     with pytest.raises(DataError, match=r"^no such file or folder of annotations: .*train.json$"):
         prepare(form, [annotations / "labels.json", named], videos, output)
+
+
+def test_names_that_no_manifest_can_hold_are_named(places):
+    annotations, videos, output = places
+    try:
+        touch(videos / b"caf\xe9".decode(errors="surrogateescape"), "x.mp4")
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    write(annotations, train__txt="x.mp4 0\n")
+    with pytest.raises(DataError, match=r"1 videos have names that are not UTF-8, the first .*caf\\xe9"):
+        prepare("tsn", [annotations], next(videos.iterdir()), output)
 
 
 def test_hidden_videos_are_not_there(places):

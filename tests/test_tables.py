@@ -120,6 +120,21 @@ def test_what_another_table_tells_of_a_network_is_not_measured_again(tiny, tmp_p
         making(tmp_path, data).run(["3"], [0])  # 24 frames were not written down
 
 
+def test_a_row_that_was_removed_comes_back_and_a_network_has_one_result_in_all_tables(
+    tiny, tmp_path, data, monkeypatch
+):
+    monkeypatch.setattr(reproduction, "entries", lambda names=("1", "fig2"): [Entry(n, "single", (8,)) for n in names])
+    making(tmp_path, data).run(["1", "fig2"], [0])
+    path = tmp_path / "rows.csv"
+    before, lines = path.read_text(), path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:2] + lines[3:]))  # without 8 frames, which fig2 has too
+    making(tmp_path, data).run(["1", "fig2"], [0])
+    assert path.read_text() == before
+    path.write_text("".join(line for line in lines if ",8,8,0," not in line).replace(",4,0,", ",4,0,1"))
+    making(tmp_path, data).run(["1", "fig2"], [0])  # must be looked up, so that all is as it was looked up
+    assert path.read_text() == before
+
+
 def test_a_changed_recipe_replaces_its_rows(tiny, tmp_path, data, monkeypatch):
     monkeypatch.setattr(reproduction, "entries", lambda tables=(): [Entry("1", "single", (4,))])
     making(tmp_path, data).run()
@@ -168,7 +183,7 @@ def test_what_every_training_reads_is_decoded_before_they_start(data, tmp_path, 
     monkeypatch.setattr(tables, "COMMON", TINY)
     calls = []
     reproduction.prepare(lambda *call: calls.append(call), 1)
-    assert {call[0] for call in calls} == {"decoding train"}  # the test split here has the same videos
+    assert {call[0] for call in calls} == {"decoding train", "decoding test"}
     experiment = Experiment(**recipe_of(Entry("1", "single", (4,))), data=str(data["train"]), cache="on")
     calls.clear()
     experiment.clips().remember(progress=lambda *call: calls.append(call))
@@ -207,6 +222,8 @@ def test_the_rows_in_the_repository_are_those_of_the_tables():
         assert 0 < float(row["top1"]) <= 100
     keys = [tuple(row[name] for name in results.COLUMNS[:6]) for row in rows]
     assert len(set(keys)) == len(keys)
+    networks = {(row["recipe"], row["seed"], row["num_frames"]) for row in rows}
+    assert len(networks) == len({(row["recipe"], row["seed"], row["num_frames"], row["top1"]) for row in rows})
 
 
 def test_a_summary_has_mean_and_spread_beside_the_paper(tmp_path):
@@ -217,6 +234,23 @@ def test_a_summary_has_mean_and_spread_beside_the_paper(tmp_path):
     assert row["4"] == "51.0 ± 1.4"
     assert row["16"] == "-"
     assert row["paper"] == "42.85 / 48.20 / 50.79"
+
+
+@pytest.mark.parametrize(
+    ("table", "method", "backbone", "frames", "paper"),
+    [
+        ("5", "ffn", "resnet10t", "4-8-16", "36.83 / 41.61 / 43.57"),  # our smallest beside the paper's
+        ("5", "ffn", "resnet18", "4-8-16", "45.15 / 50.24 / 51.79"),
+        ("8", "ffn", "resnet10t", "4-8-16", "42.85 / 48.20 / 50.79 / -"),
+        ("8", "ffn", "slowfast_resnet50_tiny", "8-16-32", "- / 43.90 / 47.11 / 47.27"),
+        ("8", "single", "slowfast_resnet50_tiny", "16", "- / - / 44.12 / -"),
+    ],
+)
+def test_every_network_stands_beside_the_paper_s_that_it_is_for(tmp_path, table, method, backbone, frames, paper):
+    counts, row = results.TABLES[table].counts, f"{table},{method},{backbone},{frames},8,0,50,960,1,r,c,m"
+    (tmp_path / "rows.csv").write_text(",".join(results.COLUMNS) + f"\n{row}\n")
+    (line,) = results.summary(table, counts, tmp_path / "rows.csv")
+    assert line["paper"] == paper
 
 
 def test_the_readme_shows_the_rows_that_are_there(capsys):

@@ -4,9 +4,10 @@ import av
 import numpy as np
 import pytest
 from conftest import counting_frames, shown_index, write_video
+from PIL import Image
 
 from ffn import video
-from ffn.video import UnreadableVideoError, Video
+from ffn.video import Frames, UnreadableVideoError, Video, template_of
 
 H264 = {"crf": "12", "g": "12"}
 OPEN = {"crf": "12", "x264-params": "open-gop=1:keyint=12:min-keyint=12:bframes=3:scenecut=0"}
@@ -152,3 +153,113 @@ def test_a_hole_in_the_middle_is_noticed_by_who_reads_across_it(tmp_path, codec,
     path.write_bytes(content)
     with pytest.raises(UnreadableVideoError, match=f"{path}: cannot be decoded"):
         read_all(path)
+
+
+@pytest.mark.parametrize("size", [64, 48])
+def test_damage_that_a_decoder_hides_is_found_by_who_verifies(tmp_path, size):
+    noise = np.random.default_rng(0).integers(0, 255, (40, size, size, 3), dtype=np.uint8)
+    path = write_video(tmp_path / "flips.mp4", noise, options={"crf": "30", "g": "12"})
+    Video(path).verify()
+    content = bytearray(path.read_bytes())
+    for place in np.random.default_rng(0).integers(len(content) // 3, len(content) * 2 // 3, 60):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(UnreadableVideoError, match=rf"{path}: cannot be decoded"):
+        Video(path).verify()
+
+
+@pytest.mark.parametrize("size", [64, 48])
+def test_a_video_that_was_cut_out_of_another_without_encoding_begins_where_it_was_cut(tmp_path, size):
+    whole = write_video(tmp_path / "whole.mp4", counting_frames(40, size), options={"crf": "12", "g": "40", "bf": "0"})
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "cut.mp4"), "w") as cut:
+        stream = cut.add_stream_from_template(source.streams.video[0])
+        start = round(30 / 24 / source.streams.video[0].time_base)
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - start, packet.dts - start, stream
+                cut.mux(packet)
+    assert read_all(tmp_path / "cut.mp4") == list(range(30, 40))
+
+
+@pytest.mark.parametrize("decord_there", [True, False])
+@pytest.mark.parametrize(("matrix", "turns"), [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)])
+def test_a_video_that_players_turn_is_turned(tmp_path, monkeypatch, matrix, turns, decord_there):
+    frame = np.zeros((64, 96, 3), np.uint8)
+    frame[:32, :48] = 250
+    path = write_video(tmp_path / "turned.mp4", np.stack([frame] * 4))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 44  # of the display matrix
+    numbers = (*(round(n * 2**16) for n in matrix[:2]), 0, *(round(n * 2**16) for n in matrix[2:]), 0, 0, 0, 2**30)
+    content[place : place + 36] = b"".join(n.to_bytes(4, "big", signed=True) for n in numbers)
+    path.write_bytes(content)
+    if not decord_there:
+        monkeypatch.setattr(video, "decord", None)
+    (shown,) = Video(path).frames([2])
+    want = np.rot90(frame, turns)
+    assert shown.shape == want.shape
+    assert np.abs(shown.astype(int) - want).mean() < 4
+
+
+def test_a_codec_that_nobody_knows_is_named(videos, tmp_path):
+    path = tmp_path / "strange.mp4"
+    path.write_bytes(videos("several-keyframes.mp4").read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(UnreadableVideoError, match=f"{path}: "):
+        Video(path)
+
+
+def test_a_name_that_no_file_can_have_is_no_file(tmp_path):
+    with pytest.raises(UnreadableVideoError, match="no such file"):
+        Video(tmp_path / ("x" * 300 + ".mp4"))
+
+
+def test_a_path_that_is_not_utf_8_is_read(videos, tmp_path):
+    path = tmp_path / b"caf\xe9.mp4".decode(errors="surrogateescape")
+    try:
+        path.write_bytes(videos("several-keyframes.mp4").read_bytes())
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    assert read_all(path) == list(range(48))
+
+
+@pytest.mark.parametrize(
+    ("names", "want"),
+    [
+        ("img_00001.jpg img_00002.jpg flow_x_00001.jpg flow_y_00001.jpg flow_x_00002.jpg", "img_{:05d}.jpg"),
+        ("flow_x_00001.jpg flow_x_00002.jpg flow_y_00001.jpg", "flow_x_{:05d}.jpg"),
+        ("cover.jpg a1.png img_7.jpg img_10.jpg", "img_{:01d}.jpg"),
+        ("1.jpg 2.jpg 10.jpg", "{:01d}.jpg"),
+        (".x1.jpg notes.txt", ""),
+    ],
+)
+def test_the_names_of_most_images_are_the_template_but_optical_flow_is_none(names, want):
+    assert template_of(names.split()) == want
+
+
+def test_every_frame_of_a_folder_is_there_and_of_one_size(tmp_path):
+    frames = counting_frames(9)
+    for number, frame in enumerate(frames, start=1):
+        Image.fromarray(frame).save(tmp_path / f"{number:05d}.png")
+    Frames(tmp_path).verify()
+    Image.fromarray(frames[0][:40]).save(tmp_path / "00005.png")
+    with pytest.raises(UnreadableVideoError, match=r"several sizes, \[\(48, 40\), \(48, 48\)\] pixels"):
+        Frames(tmp_path).verify()
+    (tmp_path / "00005.png").unlink()
+    for count in (None, 8):
+        with pytest.raises(UnreadableVideoError, match=r"00005.png: no such frame"):
+            Frames(tmp_path, count)
+
+
+def test_sixteen_bits_of_grey_are_its_upper_eight(tmp_path):
+    Image.fromarray(np.full((8, 8), 100 * 256 + 7, np.uint16)).save(tmp_path / "1.png")
+    assert np.unique(Frames(tmp_path).frames([0])) == [100]
+
+
+def test_an_image_that_says_it_is_enormous_is_named(tmp_path):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "1.jpg")
+    content = bytearray((tmp_path / "1.jpg").read_bytes())
+    place = content.index(b"\xff\xc0") + 5
+    content[place : place + 4] = (32000).to_bytes(2, "big") * 2
+    (tmp_path / "1.jpg").write_bytes(content)
+    for read in (Frames.verify, lambda frames: frames.frames([0])):
+        with pytest.raises(UnreadableVideoError, match=r"1.jpg: cannot be decoded"):
+            read(Frames(tmp_path))
