@@ -20,7 +20,7 @@ from ffn.lists import DataError, read_list, some
 from ffn.mirroring import mirrored_classes
 from ffn.order import InOrder, Shuffled
 from ffn.pixels import SMALL, Pixels, estimate, remembered
-from ffn.processes import leave_signals
+from ffn.processes import follow_parent
 from ffn.progress import Progress
 from ffn.sampling import stream_indices
 from ffn.transforms import Augmentation, Preprocessing
@@ -208,7 +208,7 @@ class Clips(Dataset[Sample | Unreadable]):
 
     def decoded(self, order: Iterable[list[int]], workers: int = 0, **kwargs: Any) -> DataLoader:
         """Batches of the videos at the positions of `order`, each decoded once, by `workers` processes."""
-        kwargs = {"collate_fn": self.collate, "worker_init_fn": leave_signals, **kwargs}
+        kwargs = {"collate_fn": self.collate, "worker_init_fn": follow_parent, **kwargs}
         return DataLoader(self, batch_sampler=order, num_workers=workers, **kwargs)
 
     @cached_property

@@ -32,9 +32,9 @@ def engine() -> Iterator["Accelerator | None"]:
         ImportError: when there are several processes and no accelerate.
     """
     if not any(int(os.environ.get(name, 1)) > 1 for name in SIZES):
-        if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_PORT" in os.environ:
+        if "ACCELERATE_USE_CPU" in os.environ and "MASTER_PORT" in os.environ:  # where it was asked for several
             warn(
-                "accelerate launch --cpu starts one process only, unless mpirun does; take "
+                "accelerate launch has started one process only, as it does without GPUs and with --cpu; take "
                 "`accelerate launch --multi_gpu` or `torchrun --nproc-per-node`, with or without GPUs",
                 stacklevel=3,
             )

@@ -186,15 +186,15 @@ class Experiment(Training):
         settings = {"frames": self.shown, "preprocessing": self.preprocessing, "cache": CACHE[self.cache], **how}
         return Clips(source, **settings)
 
-    def build(self, num_classes: int) -> FrameFlexible:
-        """The untrained network, the same for the same seed.
+    def build(self, num_classes: int, *, fresh: bool = True) -> FrameFlexible:
+        """The untrained network, the same for the same seed; without the weights that it starts from unless `fresh`.
 
         Raises:
             ValueError: when there is no such network, or `init` is none that it can start from.
         """
         torch.manual_seed(self.seed)
         kwargs: dict[str, Any] = {PARTS[name]: False for name in self.without if name in PARTS}
-        kwargs |= {"num_classes": num_classes, "pretrained": self.pretrained, **self.model_options}
+        kwargs |= {"num_classes": num_classes, "pretrained": self.pretrained and fresh, **self.model_options}
         try:
             model = create_model(self.architecture, self.frames, **kwargs)
         except (ValueError, OSError):
@@ -204,7 +204,7 @@ class Experiment(Training):
                 f"{self.architecture} cannot be built with the model options {self.model_options}: {error}"
             ) from None
         self._check_size(model)
-        if self.init:
+        if self.init and fresh:
             start_from(model, load(self.init))
         for weight in model.parameters():
             if weight.dim() in LAYOUTS:
@@ -225,11 +225,14 @@ class Experiment(Training):
                 f"take `--crop {size}`, or build it for these by `--model-options '{options}'`"
             ) from None
 
-    def card(self, clips: Clips) -> dict[str, Any]:
-        """What the file of a trained network says of how it came about; nothing of where on this machine."""
+    def card(self, clips: Clips, digest: str = "") -> dict[str, Any]:
+        """What the file of a trained network says of how it came about; nothing of where on this machine.
+
+        `digest` is that of the recipe, where what it started from may be gone.
+        """
         recipe = {name: value for name, value in self.chosen().items() if name not in CIRCUMSTANCES}
         options = {name: value for name, value in self.model_options.items() if name not in ELSEWHERE}
-        about = {"init": Path(self.init).name, "model_options": options, "digest": self.digest}
+        about = {"init": Path(self.init).name, "model_options": options, "digest": digest or self.digest}
         return {
             "title": f"{self.architecture} trained at {', '.join(map(str, self.shown))} frames ({self.method})",
             "classes": list(clips.classes),

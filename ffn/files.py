@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,13 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from platformdirs import user_cache_dir
+
+FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "files may not become so large here",
+}
+_TEMPORARY = re.compile(r"\.\d+-\d+\.")
 
 
 def cache_folder() -> Path:
@@ -28,11 +36,19 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in FULL:
             raise
-        raise OSError(f"the disk is full: {path} was not written, and what was there before is untouched") from None
+        reason = FULL[error.errno]
+        raise OSError(f"{reason}: {path} was not written, and what was there before is untouched") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear_remains(folder: Path) -> None:
+    """Removes what killed processes left half written in a folder, where no other is at work."""
+    for path in folder.glob(".*"):
+        if _TEMPORARY.match(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

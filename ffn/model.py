@@ -182,14 +182,17 @@ def _insert(backbone: nn.Module, places: Sequence[Entry], altered: Sequence[int]
 def start_from(model: FrameFlexible, source: FrameFlexible) -> None:
     """Copies the weights of `source` into every branch of `model`, of the branch trained nearest to each.
 
-    Both are of one architecture. The gains of `model` stay, and its classifier where `source` knows other classes.
+    Both are of one architecture. The gains of `model` stay where `source` has none, and its classifier where `source`
+    knows another number of classes.
 
     Raises:
         ValueError: when the networks have other layers, or layers of other shapes.
     """
+    adapters, others_adapters = _adapters(model.network), _adapters(source.network)
     for branch in model.frames:
+        origin = nearest(branch, source.frames)
         own = _without_gains(model.network, branch).state_dict(keep_vars=True)
-        others = _without_gains(source.network, nearest(branch, source.frames)).state_dict(keep_vars=True)
+        others = _without_gains(source.network, origin).state_dict(keep_vars=True)
         if own.keys() != others.keys():
             raise ValueError(
                 f"a {source.config['architecture']} has other layers than a {model.config['architecture']}; "
@@ -205,6 +208,12 @@ def start_from(model: FrameFlexible, source: FrameFlexible) -> None:
                 raise ValueError(
                     f"{name} is {tuple(tensor.shape)} here, {tuple(other.shape)} in the network to start from"
                 )
+        for name in adapters.keys() & others_adapters.keys():
+            adapters[name].by_frames[str(branch)].copy_(others_adapters[name].by_frames[str(origin)])
+
+
+def _adapters(network: nn.Module) -> dict[str, ResidualAdapter]:
+    return {name: module for name, module in network.named_modules() if isinstance(module, ResidualAdapter)}
 
 
 def _without_gains(network: nn.Module, branch: int) -> nn.Module:

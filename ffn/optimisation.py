@@ -68,7 +68,13 @@ def schedule(optimiser: torch.optim.Optimizer, training: "Training", steps: int)
 def _schedule(optimiser: torch.optim.Optimizer, training: "Training", steps: int) -> LRScheduler:
     if training.schedule == "onecycle":
         peaks = [group["lr"] for group in optimiser.param_groups]
-        return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=_warmup(training.warmup, steps))
+        return OneCycleLR(
+            optimiser,
+            peaks,
+            total_steps=steps,
+            pct_start=_warmup(training.warmup, steps),
+            cycle_momentum=training.optimiser == "adamw",
+        )
     return LambdaLR(optimiser, lambda step: rate(training, min(1.0, step / steps)))
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -77,13 +78,22 @@ def _begin(parent: Connection) -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def leave_signals(worker: int = 0) -> None:
-    """What a DataLoader's worker does first: leave Ctrl-C and SIGTERM to its parent, which ends it.
+def follow_parent(worker: int = 0) -> None:
+    """What a DataLoader's worker does first: leave Ctrl-C and SIGTERM to its parent, and end when that is killed.
 
-    Both may come to all processes of a group; torch gives up where a worker goes first.
+    Both may come to all processes of a group; torch gives up where a worker goes first. And a worker whose batches
+    nobody takes any more would wait for ever, with all that its parent had open: the lock of a run's folder too.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

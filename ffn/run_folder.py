@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ffn.experiment import Experiment
-from ffn.files import replacing
+from ffn.files import clear_remains, replacing
 
 try:
     import fcntl
@@ -19,6 +19,7 @@ except ImportError:  # no such locks on Windows
 CONFIG, STATE, ROWS = "config.json", "state.pt", "rows.csv"
 PATIENCE = 10.0  # seconds for another process to leave the folder
 ANYWHERE = ("workers", "cache", "capture")  # with other values of these a run goes on to the same end
+MOVABLE = ("data", "validation", "init")  # and these may be at another place: the state tells whether they are the same
 
 
 class RunError(ValueError):
@@ -63,7 +64,7 @@ def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
     different = [
         "{} is {} there and {} here".format(name, *_short(str(there[name]), str(value)))
         for name, value in here.items()
-        if there[name] != value and name not in ANYWHERE
+        if there[name] != value and name not in ANYWHERE and not (name in MOVABLE and there[name] and value)
     ]
     if different:
         raise RunError(
@@ -91,9 +92,14 @@ def settled(experiment: Experiment, folder: Path, *, resume: bool) -> Iterator[N
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         check_folder(experiment, folder, resume=resume)  # anew: another may have begun in the meantime
-        with replacing(folder / CONFIG) as temporary:
-            temporary.write_text(json.dumps(experiment.settings(), indent=1), encoding="utf-8")
+        clear_remains(folder)
         yield
+
+
+def write_config(experiment: Experiment, folder: Path) -> None:
+    """The config of the run in `folder` from now on."""
+    with replacing(folder / CONFIG) as temporary:
+        temporary.write_text(json.dumps(experiment.settings(), indent=1), encoding="utf-8")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from ffn.files import replacing, write_csv
 from ffn.fingerprints import fingerprint
 from ffn.lists import CLASSES, DataError, some
 from ffn.progress import Report
-from ffn.run_folder import ROWS, STATE, RunError, check_folder, settled
+from ffn.run_folder import ROWS, STATE, RunError, check_folder, settled, write_config
 from ffn.training import Epoch, Trainer
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def run(
     training = _Run(experiment, folder, device=device, engine=engine, report=report)
     with ExitStack() as place:
         _first(processes, lambda: place.enter_context(settled(experiment, folder, resume=resume)))
+        training.load()
+        _first(processes, lambda: write_config(experiment, folder))
         yield from training
 
 
@@ -103,20 +106,19 @@ class _Run:
         self.report = report if self.main else None
         self.clips = experiment.clips()
         self._remember(self.clips)
-        self.model = experiment.build(len(self.clips.classes)).to(device)
-        self.validation = (
-            experiment.clips_to_test(experiment.validation, experiment.validated, self.clips.classes)
-            if experiment.validation
-            else None
-        )
+        self.validation: Clips | None = None
+        if experiment.validation:
+            self.validation = experiment.clips_to_test(experiment.validation, experiment.validated, self.clips.classes)
+            self._remember(self.validation)
+        self.state = folder / STATE
+        self.begun = self.state.exists()
+        self.model = experiment.build(len(self.clips.classes), fresh=not self.begun).to(device)
+        self.recipe = "" if self.begun else experiment.digest
         self.trainer = Trainer(self.model, self.clips, experiment.training, progress=self._progress, engine=engine)
         self.rows: list[Row] = []
         self.pending: Epoch | None = None  # trained but not yet validated
         self.stop = False
         self.clock, self.first = time.perf_counter(), self.trainer.step  # of the epoch under way
-        self.state = folder / STATE
-        if self.state.exists():
-            self._load()
 
     def _remember(self, clips: Clips) -> None:
         """Decodes what a cache will hold before the first step, in several processes."""
@@ -204,6 +206,7 @@ class _Run:
             self.model.eval(),
             self.validation,
             batch_size=self.experiment.batch_size,
+            workers=self.experiment.workers,
             progress=self._validating,
             engine=self.engine,
         )
@@ -226,7 +229,7 @@ class _Run:
         return row[f"val_{self.experiment.select}"]
 
     def _keep(self, row: Row) -> None:
-        card = self.experiment.card(self.clips)
+        card = self.experiment.card(self.clips, self.recipe)
         card["metrics"] = {"epoch": row["epoch"], **{k: round(v, 2) for k, v in row.items() if k.startswith("val_")}}
         if all(row["score"] > earlier["score"] for earlier in self.rows):
             save(self.model, self.folder / "best.safetensors", card)
@@ -240,38 +243,51 @@ class _Run:
             "trainer": self.trainer.state_dict(),
             "rows": self.rows,
             "pending": pending and asdict(pending),
-            "listing": _listing(self.clips),
-            "data_hash": self.clips.digest if self.rows else None,  # slow for many videos; known after an epoch
+            "recipe": self.recipe,
+            "listings": [_listing(clips) for clips in self._data],
+            "hashes": [clips.digest for clips in self._data if self.rows],  # slow for many videos; none in epoch 1
         }
         torch.save(state, content)
         with replacing(self.state) as temporary:
             temporary.write_bytes(content.getbuffer())
 
-    def _load(self) -> None:
+    @property
+    def _data(self) -> list[Clips]:
+        """What the run trains on and, if it does, validates on."""
+        return [self.clips, *([self.validation] if self.validation else [])]
+
+    def load(self) -> None:
+        """Goes on from the state in the folder, if there is one; no other process may be at work there.
+
+        Raises:
+            RunError: when it is damaged, or of a run that started from something else.
+            DataError: when it is of a run on other data.
+        """
+        if not self.begun and not self.state.exists():
+            return
         try:
             state = torch.load(self.state, map_location="cpu", weights_only=True)
             trainer, rows, pending = (state[name] for name in ("trainer", "rows", "pending"))
+            self.recipe, listings, hashes = (state[name] for name in ("recipe", "listings", "hashes"))
         except Exception as error:  # torch lets through whatever its readers meet
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise RunError(f"{self.state} is damaged ({reason}); delete it to start anew") from None
-        self._check_data(state.get("data_hash"), state.get("listing"))
         if rows:
             self._check_classes()
+        for clips, listing, digest in zip_longest(self._data, listings, hashes):
+            _check_data(clips, listing, digest)
+        self._check_origin()
         self.trainer.load_state_dict(trainer)
         self.rows = rows
         self.pending = Epoch(**pending) if pending else None
 
-    def _check_data(self, digest: str | None, listing: str | None) -> None:
-        """Finds that the data is what the run began with, by its hash; in the first epoch by what videos there are."""
-        if digest and digest != self.clips.digest:
-            now = f"its hash is {self.clips.digest}, it was {digest}"
-        elif not digest and listing and listing != _listing(self.clips):
-            now = "its videos, labels or classes are others"
-        else:
-            return
-        raise DataError(
-            f"{self.clips.source} is not the data that the run began with: {now}; bring that back, or start another run"
-        )
+    def _check_origin(self) -> None:
+        """The run started from this very checkpoint, if it is there still."""
+        if self.experiment.init and Path(self.experiment.init).exists() and self.experiment.digest != self.recipe:
+            raise RunError(
+                f"{self.experiment.init} is not the checkpoint that the run in {self.folder} started from; "
+                "choose another folder, or leave out --init"
+            )
 
     def _check_classes(self) -> None:
         """The outputs of the network stand for the classes in the order that they had."""
@@ -302,9 +318,29 @@ class _Run:
                 signal.signal(number, handler)
 
 
+def _check_data(clips: Clips, listing: str, digest: str | None) -> None:
+    """Finds that data is what the run began with: its videos in their order and, where it is known, its hash."""
+    if digest and digest != clips.digest:
+        now = f"its hash is {clips.digest}, it was {digest}"
+    elif listing != _listing(clips):
+        now = "its videos, labels or classes are others, or in another order"
+    else:
+        return
+    raise DataError(
+        f"{clips.source} is not the data that the run began with: {now}; bring that back, or start another run"
+    )
+
+
 def _listing(clips: Clips) -> str:
-    """Hash of the classes, and of what videos there are with their labels, in order; none is opened."""
-    return fingerprint(clips.classes, [(video.label, str(video.path)) for video in clips.videos])
+    """Hash of the classes, and of what videos there are with their labels, in order; none is opened.
+
+    Where the whole of it lies does not matter.
+    """
+    folder = clips.source if clips.source.is_dir() else clips.source.parent
+    paths = [
+        video.path.relative_to(folder) if video.path.is_relative_to(folder) else video.path for video in clips.videos
+    ]
+    return fingerprint(clips.classes, [(v.label, str(path)) for v, path in zip(clips.videos, paths, strict=True)])
 
 
 @contextmanager

@@ -60,7 +60,9 @@ class Training:
     weight_decay: float = setting(0.05, "not on norms, gains and biases: they have one dimension")
     decay_gains: bool = setting(False, "weight alteration decays towards none, as in the authors' 2D code")
     head_rate: float = setting(1.0, "how much faster the classifier learns; its bias twice that, unless this is 1")
-    schedule: str = setting("onecycle", "onecycle, cosine or step")
+    schedule: str = setting(
+        "onecycle", "onecycle (which moves adamw's first beta from 0.95 to 0.85 and back), cosine or step"
+    )
     warmup: float = setting(0.15, "share of all steps before the peak")
     warmup_rate: float = setting(0.01, "cosine and step: where the warm-up starts, as a share of the peak")
     final_rate: float = setting(0.0, "cosine: where it ends, as a share of the peak")
@@ -118,7 +120,7 @@ class Epoch:
     accuracies: dict[int, float]
     clips: int
     unreadable: tuple[str, ...]
-    learning_rate: float
+    learning_rate: float  # of its last step
     waiting: float = field(default=0.0, compare=False)  # share of the time in which the next batch was not there yet
 
 
@@ -185,6 +187,7 @@ class Trainer:
             for batch in self.waiting.over(self._batches(self.epoch, self.step - self.epoch * self.steps)):
                 with self._random():
                     self._learn(batch)
+                self.tally.learning_rate = float(self.schedule.get_last_lr()[0])
                 self.schedule.step()
                 self.step += 1
                 if self.progress:
@@ -192,7 +195,7 @@ class Trainer:
             self._check_epoch()
             self.processes.share_buffers(self.model)
             self.epoch += 1
-            row = self.tally.epoch(self.epoch, float(self.schedule.get_last_lr()[0]), self.waiting.share)
+            row = self.tally.epoch(self.epoch, self.waiting.share)
             self.tally = _Tally(self.frames)
             yield row
 
@@ -392,6 +395,7 @@ class _Tally:
         self.correct = dict.fromkeys(frames, 0)
         self.clips = dict.fromkeys(frames, 0)
         self.unreadable: list[str] = []
+        self.learning_rate = 0.0  # of the last step
 
     def add(self, sums: _Sums) -> None:
         for t, (loss, correct, clips) in sums.items():
@@ -399,7 +403,7 @@ class _Tally:
             self.correct[t] += int(correct)
             self.clips[t] += int(clips)
 
-    def epoch(self, number: int, learning_rate: float, waiting: float) -> Epoch:
+    def epoch(self, number: int, waiting: float) -> Epoch:
         seen = {t: n for t, n in self.clips.items() if n}
         return Epoch(
             epoch=number,
@@ -407,6 +411,6 @@ class _Tally:
             accuracies={t: self.correct[t] / seen[t] for t in seen},
             clips=max(self.clips.values()),
             unreadable=tuple(self.unreadable),
-            learning_rate=learning_rate,
+            learning_rate=self.learning_rate,
             waiting=waiting,
         )

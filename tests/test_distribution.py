@@ -286,11 +286,12 @@ def test_alone_there_is_no_engine(monkeypatch):
         assert found is None
 
 
-def test_a_launcher_that_starts_one_process_of_several_is_no_secret(monkeypatch):
+@pytest.mark.parametrize("cpu", ["True", "False"])
+def test_a_launcher_that_starts_one_process_of_several_is_no_secret(monkeypatch, cpu):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", cpu)
     monkeypatch.setenv("MASTER_PORT", "29500")
-    with pytest.warns(UserWarning, match="starts one process only.*torchrun"), engine():
+    with pytest.warns(UserWarning, match="has started one process only.*torchrun"), engine():
         pass
 
 

@@ -15,6 +15,7 @@ import ffn
 from ffn import layers
 from ffn.costs import parameters
 from ffn.layers import ResidualAdapter, Switchable
+from ffn.model import start_from
 
 FRAMES = (4, 8, 16)
 
@@ -153,6 +154,22 @@ def test_extracting_shares_no_memory_and_keeps_the_mode():
     assert not single.training
     with pytest.raises(ValueError, match="no branch 5"):
         ffn.extract(model, 5)
+
+
+def test_a_network_starts_from_another_s_answers_alteration_and_all():
+    source, same, more, plain = (small(f, seed) for seed, f in enumerate((FRAMES, FRAMES, (4, 7, 16), (8,))))
+    start_from(same, source)
+    start_from(more, source)
+    with torch.no_grad():
+        for num_frames in FRAMES:
+            clips = random_clips(num_frames)
+            assert torch.equal(same(clips), source(clips))
+        clips = random_clips(7)
+        assert torch.equal(more(clips), source(clips, branch=8))
+    start_from(same, plain)  # has no alteration
+    gains, kept = ([m.by_frames["4"] for m in n.modules() if isinstance(m, ResidualAdapter)] for n in (source, same))
+    assert gains
+    assert all(map(torch.equal, gains, kept))
 
 
 def test_one_frame_count_is_an_ordinary_tsm():

@@ -106,6 +106,20 @@ def test_sgd_is_told_its_momentum():
     assert isinstance(optimiser(network(), TINY), torch.optim.AdamW)
 
 
+@pytest.mark.parametrize(("settings", "want"), [({"optimiser": "sgd", "momentum": 0.3}, 0.3), ({}, 0.85)])
+def test_onecycle_leaves_sgd_its_momentum_and_moves_adamw_s(settings, want):
+    training = Training(schedule="onecycle", warmup=0.5, **settings)
+    chosen = optimiser(network(), training)
+    plan = schedule(chosen, training, 8)
+    found = []
+    for _ in range(8):
+        group = chosen.param_groups[0]
+        found.append(group["momentum"] if settings else group["betas"][0])
+        chosen.step()
+        plan.step()
+    assert min(found) == pytest.approx(want, abs=1e-3)
+
+
 def rates(training, steps):
     """The learning rates of all groups at every step."""
     steepest = optimiser(network(), training)

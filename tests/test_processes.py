@@ -2,6 +2,9 @@
 
 import math
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -43,6 +46,23 @@ def test_an_interrupt_ends_work_at_once():
         next(results)
         raise KeyboardInterrupt
     assert time.monotonic() - start < 60
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows forks no process")
+def test_a_worker_that_waits_for_ever_ends_when_its_parent_is_killed():
+    script = """
+import os, threading
+from ffn.processes import follow_parent
+if not os.fork():
+    follow_parent()
+    print(os.getpid(), flush=True)
+threading.Event().wait()
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        os.kill(worker, signal.SIGTERM)  # is left to the parent
+        parent.kill()
+        assert parent.communicate(timeout=60)[0] == ""  # once the worker has ended too, which has it open
 
 
 def test_less_than_none_is_too_few():

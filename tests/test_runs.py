@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 
 import ffn
 from ffn import runs
+from ffn.bundled import DEMO
 from ffn.cli import main
 from ffn.data import DataError
 from ffn.evaluation import evaluate
@@ -266,6 +267,43 @@ def test_plain_values_and_tuples_are_one_config(experiment, tmp_path):
     assert list(run(tuples, tmp_path, resume=True)) == []
 
 
+def test_a_run_goes_on_where_its_data_was_moved_and_what_it_started_from_is_gone(
+    experiment, reference, videos, tmp_path
+):
+    shutil.copytree(videos, tmp_path / "here")
+    shutil.copy(reference / "last.safetensors", tmp_path / "start.safetensors")
+    mine = replace(experiment, init=str(tmp_path / "start.safetensors"), validation=str(tmp_path / "here" / "val"))
+    mine = replace(mine, data=str(tmp_path / "here" / "train"), epochs=3)
+    list(run(mine, tmp_path / "whole"))
+    training = run(mine, tmp_path / "run")
+    next(training)
+    (tmp_path / "start.safetensors").unlink()
+    next(training)
+    training.close()
+    (tmp_path / "here").rename(tmp_path / "there")
+    with pytest.raises(DataError, match="no such folder"):
+        list(run(mine, tmp_path / "run", resume=True))
+    there = {"data": str(tmp_path / "there" / "train"), "validation": str(tmp_path / "there" / "val")}
+    list(run(replace(mine, **there), tmp_path / "run", resume=True))
+    assert same(tmp_path / "run", tmp_path / "whole")
+    cards = [ffn.read_card(tmp_path / name / "last.safetensors") for name in ("run", "whole")]
+    assert cards[0]["recipe"] == cards[1]["recipe"]
+    assert read_config(tmp_path / "run").data == there["data"]
+
+
+def test_a_run_does_not_go_on_from_another_start_or_without_one(experiment, reference, tmp_path):
+    mine = replace(experiment, init=str(reference / "last.safetensors"))
+    training = run(mine, tmp_path / "run")
+    next(training)
+    training.close()
+    other = replace(mine, init=str(DEMO / "tsm-4.safetensors"))
+    with pytest.raises(RunError, match=r"tsm-4.safetensors is not the checkpoint that the run in .* started from"):
+        next(run(other, tmp_path / "run", resume=True))
+    assert read_config(tmp_path / "run") == mine
+    with pytest.raises(RunError, match=r"belongs to another config \(init is"):
+        next(run(experiment, tmp_path / "run", resume=True))
+
+
 def test_a_run_goes_on_with_other_workers(experiment, reference, tmp_path):
     training = run(experiment, tmp_path)
     next(training)
@@ -319,6 +357,30 @@ def test_a_run_does_not_go_on_with_other_data(experiment, videos, tmp_path):
     (tmp_path / "train" / "dark" / "0.mp4").write_bytes((tmp_path / "train" / "light" / "0.mp4").read_bytes())
     with pytest.raises(DataError, match=r"train is not the data that the run began with: its hash is"):
         next(run(moved, tmp_path / "run", resume=True))
+    assert read_config(tmp_path / "run") == moved
+
+
+def test_nor_with_its_videos_in_another_order(experiment, videos, tmp_path):
+    lines = [f"{path} {path.parent.name}\n" for path in sorted((videos / "train").glob("*/*.mp4"))]
+    (tmp_path / "list.txt").write_text("".join(lines))
+    listed = replace(experiment, data=str(tmp_path / "list.txt"))
+    training = run(listed, tmp_path / "run")
+    next(training)
+    training.close()
+    (tmp_path / "list.txt").write_text("".join(lines[::-1]))
+    with pytest.raises(DataError, match=r"list.txt is not the data that the run began with: .* in another order"):
+        next(run(listed, tmp_path / "run", resume=True))
+
+
+def test_nor_with_other_videos_to_validate_on(experiment, videos, tmp_path):
+    shutil.copytree(videos / "val", tmp_path / "val")
+    mine = replace(experiment, validation=str(tmp_path / "val"))
+    training = run(mine, tmp_path / "run")
+    next(training)
+    training.close()
+    (tmp_path / "val" / "dark" / "0.mp4").unlink()
+    with pytest.raises(DataError, match=r"val is not the data that the run began with: its hash is"):
+        next(run(mine, tmp_path / "run", resume=True))
 
 
 def test_nor_with_other_data_in_its_first_epoch(experiment, videos, tmp_path):
@@ -428,6 +490,17 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(experiment
         list(run(mild, tmp_path / "mild", resume=True))
 
 
+def test_what_a_killed_run_left_half_written_is_cleared_away(experiment, tmp_path):
+    training = run(experiment, tmp_path)
+    next(training)
+    training.close()
+    for name in (".77-88.state.pt", ".notes"):
+        (tmp_path / name).touch()
+    next(run(experiment, tmp_path, resume=True))
+    assert not (tmp_path / ".77-88.state.pt").exists()
+    assert (tmp_path / ".notes").exists()
+
+
 def test_a_full_disk_leaves_what_was_there(experiment, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     training = run(experiment, folder)
@@ -460,6 +533,8 @@ def test_explicit_settings_come_before_those_of_the_recipe(videos, tmp_path, mon
     assert experiment == Experiment(
         **{**RECIPES["tsm-sthv1"], "epochs": 7, "frames": (4, 8), "pretrained": False, "data": str(videos / "train")}
     )
+    assert main([*words, "--recipe", "tsm-sthv1", "--model-options", '{"zero_init_last": false}']) == 0
+    assert seen[1].model_options == {**RECIPES["tsm-sthv1"]["model_options"], "zero_init_last": False}
     assert main([*words, "--recipe", "tsm-sthv3"]) == 1
     assert "there is no recipe 'tsm-sthv3'; there are tsm-sthv1" in capsys.readouterr().err
 

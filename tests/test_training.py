@@ -1,6 +1,7 @@
 """The training loop: it learns, it repeats itself, and it says what goes wrong."""
 
 import random
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -58,6 +59,25 @@ def test_every_epoch_is_a_row(brightness):
     assert all(row.clips == 12 and row.unreadable == () for row in rows)
     assert done == [(i, 6) for i in range(1, 7)]
     assert rows[1].learning_rate < rows[0].learning_rate < 1e-2
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_row_tells_the_learning_rate_of_its_last_step(brightness, stopped):
+    training = Training(epochs=3, batch_size=4, learning_rate=1e-2, schedule="step", warmup=0.0, milestones=(1, 2))
+    model, clips = network(), clips_of(brightness)
+
+    def stop(done, total):
+        if stopped and done == 3:  # of 9, the last of an epoch
+            raise KeyboardInterrupt
+
+    trainer = Trainer(model, clips, training, progress=stop)
+    with suppress(KeyboardInterrupt):
+        rows = list(trainer)
+    if stopped:
+        again = Trainer(model, clips, training)
+        again.load_state_dict(trainer.state_dict())
+        rows = list(again)
+    assert [row.learning_rate for row in rows] == pytest.approx([1e-2, 1e-3, 1e-4])
 
 
 AUGMENTED = Augmentation("multiscale", flip="on", randaugment="rand-m7-n4-mstd0.5-inc1", erasing=0.5)

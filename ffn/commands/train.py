@@ -67,6 +67,8 @@ def run(options: argparse.Namespace) -> None:
 
     experiment = _experiment(options)
     with engine() as shared, ProgressBar(unit="clips") as progress:
+        if shared and options.device:
+            raise ValueError("several processes share out the devices themselves; leave out --device")
         speaks = shared is None or shared.is_main_process
         where = shared.device if shared else device(options.device or _best_device())
         training = runs.run(
@@ -95,7 +97,10 @@ def _experiment(options: argparse.Namespace) -> "Experiment":
             given[name] = str(Path(given[name]).expanduser().absolute())  # a list has its videos beside the link
     if options.recipe and options.recipe not in RECIPES:
         raise ValueError(f"there is no recipe {options.recipe!r}; there are {', '.join(RECIPES)}")
-    given = {**(RECIPES[options.recipe] if options.recipe else {}), **given}
+    recipe = RECIPES[options.recipe] if options.recipe else {}
+    if model_options := {**recipe.get("model_options", {}), **given.get("model_options", {})}:
+        given["model_options"] = model_options
+    given = {**recipe, **given}
     if options.resume and (options.output / CONFIG).exists():
         return replace(read_config(options.output), **given)
     if not given.get("data"):
