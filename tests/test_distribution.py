@@ -3,8 +3,9 @@
 import os
 import socket
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from multiprocessing import get_context
+from types import SimpleNamespace
 from warnings import simplefilter
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.utils.checkpoint import CheckpointError, checkpoint
 
 import ffn
 from ffn import Preprocessing, Training, data, evaluate
+from ffn.cli import main
 from ffn.distribution import engine
 from ffn.synchrony import SynchronisedNorms
 from ffn.training import Trainer
@@ -293,6 +295,13 @@ def test_a_launcher_that_starts_one_process_of_several_is_no_secret(monkeypatch,
     monkeypatch.setenv("MASTER_PORT", "29500")
     with pytest.warns(UserWarning, match="has started one process only.*torchrun"), engine():
         pass
+
+
+def test_several_processes_are_told_no_device(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("ffn.distribution.engine", lambda: nullcontext(SimpleNamespace(is_main_process=True)))
+    words = ["train", "-o", str(tmp_path / "run"), "--data", str(tmp_path), "--architecture", "resnet18"]
+    assert main([*words, "--frames", "4", "--device", "cuda:1"]) == 1
+    assert "several processes share out the devices themselves; leave out --device" in capsys.readouterr().err
 
 
 def normalised(shape, dtype, affine, recomputed=False):

@@ -98,8 +98,8 @@ def _experiment(options: argparse.Namespace) -> "Experiment":
     if options.recipe and options.recipe not in RECIPES:
         raise ValueError(f"there is no recipe {options.recipe!r}; there are {', '.join(RECIPES)}")
     recipe = RECIPES[options.recipe] if options.recipe else {}
-    if model_options := {**recipe.get("model_options", {}), **given.get("model_options", {})}:
-        given["model_options"] = model_options
+    if isinstance(given.get("model_options"), dict):
+        given["model_options"] = {**recipe.get("model_options", {}), **given["model_options"]}
     given = {**recipe, **given}
     if options.resume and (options.output / CONFIG).exists():
         return replace(read_config(options.output), **given)
