@@ -113,7 +113,7 @@ class _Run:
         self.state = folder / STATE
         self.begun = self.state.exists()
         self.model = experiment.build(len(self.clips.classes), fresh=not self.begun).to(device)
-        self.recipe = "" if self.begun else experiment.digest
+        self.recipe = "" if self.begun else experiment.digest  # what the run started from may be gone later
         self.trainer = Trainer(self.model, self.clips, experiment.training, progress=self._progress, engine=engine)
         self.rows: list[Row] = []
         self.pending: Epoch | None = None  # trained but not yet validated

@@ -144,8 +144,8 @@ class Frames:
         self._first = 0 if name(0) in names and name(self._length) not in names else 1
         if self._length > there:
             raise UnreadableVideoError(f"{self.path}: holds {there} frames, not {self._length} as its list says")
-        if gap := next((path for path in map(self._file, range(self._length)) if path.name not in names), None):
-            raise UnreadableVideoError(f"{gap}: no such frame")
+        if gap := next((i for i in range(self._length) if name(self._first + i) not in names), None):
+            raise UnreadableVideoError(f"{self._file(gap)}: no such frame")
 
     def __len__(self) -> int:
         return self._length
