@@ -52,7 +52,7 @@ def _kinetics(paths: Sequence[Path], shelf: Shelf, names: Names | None, split: i
     found: Splits = {}  # none of a split without labels, as that of the test
     for name, path in files.items():
         for own, record in _clips_of_youtube(path, shelf):
-            found.setdefault(own or name, []).append(record)
+            found.setdefault(_split_of(path.stem) or own or name, []).append(record)
     names = names or tuple(sorted({record.label for records in found.values() for record in records}))
     return _checked(found, names), names
 
@@ -153,8 +153,7 @@ def _on(shelf: Shelf, folder: Path, record: Record) -> Record:
     """A record of a list in `folder`, whose paths are relative to the shelf, or else to the list, or absolute."""
     near = record.path.is_relative_to(folder)
     path = shelf.root / (record.path.relative_to(folder) if near else record.path)
-    places = (path, record.path.absolute(), Path(os.path.realpath(record.path)))
-    there = next(filter(None, map(shelf.at, places)), None)
+    there = shelf.at(path) or shelf.at(record.path.absolute()) or shelf.at(Path(os.path.realpath(record.path)))
     if not there:
         return replace(record, path=path, num_frames=None)
     return replace(there, label=record.label, num_frames=record.num_frames if there.template else None)

@@ -167,9 +167,7 @@ class Clips(Dataset[Sample | Unreadable]):
             self.cache = False
             return
         try:
-            contents = [
-                f"{content} {video.modified()}" for content, video in zip(self.contents, self.videos, strict=True)
-            ]
+            contents = [f"{content} {video.state()}" for content, video in zip(self.contents, self.videos, strict=True)]
             self._pixels = remembered(
                 self.videos, self.preprocessing, contents=contents, workers=workers, progress=progress
             )

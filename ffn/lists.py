@@ -65,13 +65,13 @@ class Record:
         chosen = self._chosen(names) if os.path.exists(self.path) else ""
         return hashlib.sha256(f"{content}\n{chosen}".encode()).hexdigest() if chosen else content
 
-    def modified(self) -> int:
-        """When the newest of the files was written, in nanoseconds; 0 where the hash of the frames tells of changes."""
+    def state(self) -> str:
+        """Changes when a file is replaced, whatever it holds; "" where the hash of the frames tells of changes."""
         if self.content:
-            return 0
-        if os.path.isfile(self.path):
-            return self.path.stat().st_mtime_ns
-        return max((entry.stat().st_mtime_ns for entry in _files(self.path)), default=0)
+            return ""
+        files = [self.path] if os.path.isfile(self.path) else _files(self.path)
+        states = [(file.name, info.st_size, info.st_mtime_ns) for file in files for info in [file.stat()]]
+        return hashlib.sha256(repr(states).encode(errors="surrogateescape")).hexdigest()
 
     def _chosen(self, names: Sequence[str]) -> str:
         """Which of these files the list says are the frames; "" where it says what they show, or of a video file."""
@@ -290,11 +290,13 @@ def _with_names(records: list[Record], names: Sequence[str]) -> list[Record]:
 
 
 def _files(folder: Path) -> "list[os.DirEntry[str]]":
-    """The files in a folder, by name; none where it is no folder, or cannot be looked into."""
+    """The files in a folder, by name; none where it is no folder, or may not be looked into."""
+    if not os.path.isdir(folder):
+        return []
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if entry.is_file()), key=lambda entry: entry.name)
-    except (OSError, ValueError):
+            return sorted((entry for entry in entries if os.path.isfile(entry)), key=lambda entry: entry.name)
+    except PermissionError:
         return []
 
 
@@ -304,11 +306,13 @@ def _of_frames(folder: Path, names: Sequence[str]) -> str:
 
 
 def _fingerprint(path: Path, edge: int = 2**16) -> str:
+    if not os.path.isfile(path):
+        return "missing"
     try:
         with path.open("rb") as file:
             head = file.read(edge)
             size = file.seek(0, 2)
             file.seek(max(len(head), size - edge))
             return hashlib.sha256(b"%d %b %b" % (size, head, file.read())).hexdigest()
-    except (OSError, ValueError):  # nothing there, or nothing that may be read
+    except PermissionError:
         return "missing"

@@ -24,6 +24,7 @@ DECORD_ERRORS = (RuntimeError, IndexError, *((decord.DECORDError,) if decord els
 T = TypeVar("T")
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 TEMPLATE = re.compile(r"(?P<before>[^{}]*)\{:(?:0\d+)?d\}(?P<after>[^{}]*)")  # of the names of extracted frames
+_FLOW = re.compile(r"flow(?![a-z])", re.IGNORECASE)
 _NUMBERED = re.compile(r"([^{}]*?)(\d+)(\.\w+)")
 SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # by FFmpeg's names; elsewhere decord's seeks go astray
 
@@ -110,8 +111,8 @@ class Video:
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """The pixels of a frame, turned as the file says that players should, which decord does unasked."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+    """The pixels of a frame, turned as the file says that players should."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
 
 
 class Frames:
@@ -144,7 +145,8 @@ class Frames:
         self._first = 0 if name(0) in names and name(self._length) not in names else 1
         if self._length > there:
             raise UnreadableVideoError(f"{self.path}: holds {there} frames, not {self._length} as its list says")
-        if gap := next((i for i in range(self._length) if name(self._first + i) not in names), None):
+        gap = next((i for i in range(self._length) if name(self._first + i) not in names), None)
+        if gap is not None:
             raise UnreadableVideoError(f"{self._file(gap)}: no such frame")
 
     def __len__(self) -> int:
@@ -225,8 +227,11 @@ def template_of(names: Iterable[str]) -> str:
         found.setdefault((match[1], match[3]), []).append(match[2])
     if not found:
         return ""
-    before, after = max(found, key=lambda ends: (not ends[0].startswith("flow"), len(found[ends])))
-    return f"{before}{{:0{min(map(len, found[before, after]))}d}}{after}"
+    before, after = max(found, key=lambda ends: (not _FLOW.match(ends[0]), len(found[ends])))
+    numbers = found[before, after]
+    widths = sorted(set(map(len, numbers)))
+    width = max(widths, key=lambda width: sum(f"{int(number):0{width}d}" == number for number in numbers))
+    return f"{before}{{:0{width}d}}{after}"
 
 
 def count_frames(names: Iterable[str], template: str) -> int:
@@ -260,7 +265,10 @@ def _survey(path: Path) -> _Survey:
         return _Survey(
             length=sum(not packet.is_discard for packet in own),  # others lie before the place where the video was cut
             cut_off=any(packet.is_corrupt for packet in packets) or _ends_early(container, packets),
-            seekable=container.format.name in SEEKABLE and stream.width >= 64 and not _has_open_groups(own),
+            seekable=container.format.name in SEEKABLE
+            and stream.width >= 64
+            and not _has_open_groups(own)
+            and not _is_turned(container),
         )
 
 
@@ -270,6 +278,16 @@ def _ends_early(container: Any, packets: Sequence[Any]) -> bool:
         return False
     ends = [(packet.pts + (packet.duration or 0)) * packet.time_base for packet in packets if packet.pts is not None]
     return float(max(ends, default=0)) < 0.98 * container.duration / av.time_base - 0.02
+
+
+def _is_turned(container: Any) -> bool:
+    """Whether players turn the frames of a Matroska file from a camera; decord does so in MP4 alone."""
+    codec = container.streams.video[0].codec_context.name
+    if container.format.name != "matroska,webm" or codec not in ("h264", "hevc"):
+        return False
+    container.seek(0)
+    first = next(container.decode(video=0), None)
+    return first is not None and first.rotation != 0
 
 
 def _has_open_groups(packets: Sequence[Any]) -> bool:

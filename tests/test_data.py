@@ -266,6 +266,7 @@ def test_a_frame_that_was_replaced_is_decoded_anew(tmp_path):
     clip = write_frames(tmp_path / "a" / "clip", counting_frames(8))
     before = pixels(clips_of(tmp_path, preprocessing=SMALL, cache=True))
     write_frames(clip, counting_frames(7)[6:], first=4)  # neither the first nor the last, whose content is the digest's
+    os.utime(clip / "00004.jpg", (0, 0))  # and older than the others, as a copy may be
     now = pixels(clips_of(tmp_path, preprocessing=SMALL, cache=True))
     assert torch.equal(now, pixels(clips_of(tmp_path, preprocessing=SMALL)))
     assert not torch.equal(now, before)

@@ -1,5 +1,7 @@
 """Lists: the same videos, labels and classes whichever way they are written down, or one line on what is wrong."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -215,6 +217,15 @@ def test_the_fingerprint_of_frames_notices_another_count_name_or_picture(tmp_pat
     other = Record(folder, "a").fingerprint()
     (folder / "00005.jpg").rename(folder / "00006.jpg")
     assert len({before, longer, other, Record(folder, "a").fingerprint()}) == 4
+
+
+def test_links_in_circles_and_pipes_do_not_disturb_a_fingerprint(tmp_path):
+    folder = write_frames(tmp_path / "clip", grey(4))
+    before = Record(folder, "a").fingerprint()
+    (folder / "loop").symlink_to("loop")
+    os.mkfifo(folder / "pipe")
+    assert Record(folder, "a").fingerprint() == before
+    assert Record(folder / "pipe", "a").fingerprint() == "missing"
 
 
 def test_the_fingerprint_of_frames_notices_what_the_list_says_where_the_folder_shows_another_thing(tmp_path):

@@ -129,6 +129,14 @@ def test_a_kinetics_file_of_several_splits_is_divided_by_its_column(places):
     }
 
 
+def test_the_name_of_a_kinetics_file_goes_before_its_column(places):
+    annotations, videos, output = places
+    write(annotations, train__csv=f"{HEADER}a,p,10,20,train\n", val__csv=f"{HEADER}a,q,10,20,train\n")
+    touch(videos, "p.mp4", "q.mp4")
+    prepare("kinetics", [annotations], videos, output)
+    assert (list(labelled(output / "train.csv")), list(labelled(output / "val.csv"))) == (["p.mp4"], ["q.mp4"])
+
+
 def test_kinetics_as_lists_of_videos(places):
     annotations, videos, output = places
     write(annotations, train__csv="rock climbing/a b.mp4 1\nx.mp4 0\n", val__txt="y.mp4 0\n", names__txt="eat\nclimb\n")
