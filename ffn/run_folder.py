@@ -61,18 +61,24 @@ def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
     if not (folder / CONFIG).exists():
         raise RunError(f"{folder} holds checkpoints but no run; choose another folder")
     here, there = experiment.settings(), read_config(folder).settings()
-    different = [
-        "{} is {} there and {} here".format(name, *_short(str(there[name]), str(value)))
+    different = {
+        name: "{} is {} there and {} here".format(name, *_short(str(there[name]), str(value)))
         for name, value in here.items()
-        if there[name] != value and name not in ANYWHERE and not (name in MOVABLE and there[name] and value)
-    ]
-    if different:
+        if there[name] != value and name not in ANYWHERE
+    }
+    moved = {name for name in different.keys() & set(MOVABLE) if there[name] and here[name]}
+    others = "; ".join(text for name, text in different.items() if name not in moved)
+    if others:
         raise RunError(
-            f"{folder} belongs to another config ({'; '.join(different)}); choose another folder, "
+            f"{folder} belongs to another config ({others}); choose another folder, "
             "or go on with that run by --resume and no other settings"
         )
     if not resume:
-        raise RunError(f"{folder} holds this run already; --resume goes on with it, or choose another folder")
+        where = f" ({'; '.join(different.values())})" if moved else ""
+        raise RunError(
+            f"{folder} holds this run already{where}; --resume goes on with it{' if that is the same' * bool(moved)}, "
+            "or choose another folder"
+        )
 
 
 def _check_untouched(folder: Path) -> None:

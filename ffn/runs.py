@@ -7,13 +7,14 @@ rows.csv, events*   losses and accuracies by frame count; the events are TensorB
 """
 
 import io
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,11 @@ from ffn.data import Clips
 from ffn.distribution import Processes
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
-from ffn.files import replacing, write_csv
+from ffn.files import file_hash, replacing, write_csv
 from ffn.fingerprints import fingerprint
 from ffn.lists import CLASSES, DataError, some
 from ffn.progress import Report
-from ffn.run_folder import ROWS, STATE, RunError, check_folder, settled, write_config
+from ffn.run_folder import ROWS, STATE, RunError, check_folder, read_config, settled, write_config
 from ffn.training import Epoch, Trainer
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class _Run:
         self.state = folder / STATE
         self.begun = self.state.exists()
         self.model = experiment.build(len(self.clips.classes), fresh=not self.begun).to(device)
-        self.recipe = "" if self.begun else experiment.digest  # what the run started from may be gone later
+        self.origin = _Origin() if self.begun else _Origin.of(experiment)
         self.trainer = Trainer(self.model, self.clips, experiment.training, progress=self._progress, engine=engine)
         self.rows: list[Row] = []
         self.pending: Epoch | None = None  # trained but not yet validated
@@ -229,7 +230,7 @@ class _Run:
         return row[f"val_{self.experiment.select}"]
 
     def _keep(self, row: Row) -> None:
-        card = self.experiment.card(self.clips, self.recipe)
+        card = self.experiment.card(self.clips, self.origin.recipe)
         card["metrics"] = {"epoch": row["epoch"], **{k: round(v, 2) for k, v in row.items() if k.startswith("val_")}}
         if all(row["score"] > earlier["score"] for earlier in self.rows):
             save(self.model, self.folder / "best.safetensors", card)
@@ -243,9 +244,9 @@ class _Run:
             "trainer": self.trainer.state_dict(),
             "rows": self.rows,
             "pending": pending and asdict(pending),
-            "recipe": self.recipe,
-            "listings": [_listing(clips) for clips in self._data],
-            "hashes": [clips.digest for clips in self._data if self.rows],  # slow for many videos; none in epoch 1
+            "origin": asdict(self.origin),
+            "listings": self._listings,
+            "contents": self._contents if self.rows else [],  # slow for many videos: not in the first epoch
         }
         torch.save(state, content)
         with replacing(self.state) as temporary:
@@ -255,6 +256,14 @@ class _Run:
     def _data(self) -> list[Clips]:
         """What the run trains on and, if it does, validates on."""
         return [self.clips, *([self.validation] if self.validation else [])]
+
+    @cached_property
+    def _listings(self) -> list[str]:
+        return [_listing(clips) for clips in self._data]
+
+    @cached_property
+    def _contents(self) -> list[str]:
+        return [_content(clips) for clips in self._data]
 
     def load(self) -> None:
         """Goes on from the state in the folder, if there is one; no other process may be at work there.
@@ -268,24 +277,27 @@ class _Run:
         try:
             state = torch.load(self.state, map_location="cpu", weights_only=True)
             trainer, rows, pending = (state[name] for name in ("trainer", "rows", "pending"))
-            self.recipe, listings, hashes = (state[name] for name in ("recipe", "listings", "hashes"))
         except Exception as error:  # torch lets through whatever its readers meet
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise RunError(f"{self.state} is damaged ({reason}); delete it to start anew") from None
         if rows:
             self._check_classes()
-        for clips, listing, digest in zip_longest(self._data, listings, hashes):
-            _check_data(clips, listing, digest)
+        for clips, *before in zip_longest(self._data, state.get("listings", []), state.get("contents", [])):
+            _check_data(clips, *before)
+        self.origin = _Origin(**state["origin"]) if "origin" in state else _Origin.of(self.experiment)
         self._check_origin()
         self.trainer.load_state_dict(trainer)
         self.rows = rows
         self.pending = Epoch(**pending) if pending else None
 
     def _check_origin(self) -> None:
-        """The run started from this very checkpoint, if it is there still."""
-        if self.experiment.init and Path(self.experiment.init).exists() and self.experiment.digest != self.recipe:
+        """The run started from this very checkpoint; where it is gone, that is its place still."""
+        init = Path(self.experiment.init)
+        if not self.experiment.init or self.experiment.init == read_config(self.folder).init:
+            return
+        if not init.is_file() or file_hash(init) != self.origin.content:
             raise RunError(
-                f"{self.experiment.init} is not the checkpoint that the run in {self.folder} started from; "
+                f"{init} is not the checkpoint that the run in {self.folder} started from; "
                 "choose another folder, or leave out --init"
             )
 
@@ -318,29 +330,38 @@ class _Run:
                 signal.signal(number, handler)
 
 
-def _check_data(clips: Clips, listing: str, digest: str | None) -> None:
-    """Finds that data is what the run began with: its videos in their order and, where it is known, its hash."""
-    if digest and digest != clips.digest:
-        now = f"its hash is {clips.digest}, it was {digest}"
-    elif listing != _listing(clips):
-        now = "its videos, labels or classes are others, or in another order"
-    else:
-        return
-    raise DataError(
-        f"{clips.source} is not the data that the run began with: {now}; bring that back, or start another run"
-    )
+@dataclass(frozen=True)
+class _Origin:
+    """What a run started from, which may be gone before it ends."""
+
+    recipe: str = ""  # digest, with that of the checkpoint
+    content: str = ""  # hash of the checkpoint
+
+    @staticmethod
+    def of(experiment: Experiment) -> "_Origin":
+        return _Origin(experiment.digest, file_hash(Path(experiment.init)) if experiment.init else "")
+
+
+def _check_data(clips: Clips, listing: str | None, content: str | None) -> None:
+    """Finds that data is what the run began with: by its content where that is known, else by its videos' names."""
+    same = content == _content(clips) if content else listing in (None, _listing(clips))
+    if not same:
+        raise DataError(
+            f"{clips.source} is not the data that the run began with: its videos, what they hold, their labels or "
+            "their order are others; bring that back, or start another run"
+        )
 
 
 def _listing(clips: Clips) -> str:
-    """Hash of the classes, and of what videos there are with their labels, in order; none is opened.
+    """Hash of what videos there are, in order, with labels and classes; none is opened, where all lie does not matter."""
+    paths = [os.path.abspath(video.path) for video in clips.videos]
+    start = len(os.path.commonpath(paths))
+    return fingerprint(clips.classes, [(v.label, path[start:]) for v, path in zip(clips.videos, paths, strict=True)])
 
-    Where the whole of it lies does not matter.
-    """
-    folder = clips.source if clips.source.is_dir() else clips.source.parent
-    paths = [
-        video.path.relative_to(folder) if video.path.is_relative_to(folder) else video.path for video in clips.videos
-    ]
-    return fingerprint(clips.classes, [(v.label, str(path)) for v, path in zip(clips.videos, paths, strict=True)])
+
+def _content(clips: Clips) -> str:
+    """Hash of what the videos hold, in order, with labels and classes."""
+    return fingerprint(clips.classes, [(v.label, held) for v, held in zip(clips.videos, clips.contents, strict=True)])
 
 
 @contextmanager

@@ -233,8 +233,10 @@ def test_a_finished_run_has_nothing_left_to_do(experiment, reference):
 def test_a_folder_belongs_to_one_config(experiment, reference):
     with pytest.raises(RunError, match=r"belongs to another config \(learning_rate is 0.01 there and 0.5 here\)"):
         next(run(replace(experiment, learning_rate=0.5), reference, resume=True))
-    with pytest.raises(RunError, match="--resume goes on with it"):
+    with pytest.raises(RunError, match=r"holds this run already; --resume goes on with it, or"):
         next(run(experiment, reference))
+    with pytest.raises(RunError, match=r"already \(data is .* there and .* here\); .* if that is the same, or choose"):
+        next(run(replace(experiment, data=experiment.validation), reference))
 
 
 def test_what_differs_of_two_long_settings_is_shown():
@@ -296,9 +298,9 @@ def test_a_run_does_not_go_on_from_another_start_or_without_one(experiment, refe
     training = run(mine, tmp_path / "run")
     next(training)
     training.close()
-    other = replace(mine, init=str(DEMO / "tsm-4.safetensors"))
-    with pytest.raises(RunError, match=r"tsm-4.safetensors is not the checkpoint that the run in .* started from"):
-        next(run(other, tmp_path / "run", resume=True))
+    for other in (DEMO / "tsm-4.safetensors", reference / "best.safetensors", tmp_path / "gone.safetensors"):
+        with pytest.raises(RunError, match=rf"{other.name} is not the checkpoint that the run in .* started from"):
+            next(run(replace(mine, init=str(other)), tmp_path / "run", resume=True))
     assert read_config(tmp_path / "run") == mine
     with pytest.raises(RunError, match=r"belongs to another config \(init is"):
         next(run(experiment, tmp_path / "run", resume=True))
@@ -355,9 +357,46 @@ def test_a_run_does_not_go_on_with_other_data(experiment, videos, tmp_path):
     next(training)
     training.close()
     (tmp_path / "train" / "dark" / "0.mp4").write_bytes((tmp_path / "train" / "light" / "0.mp4").read_bytes())
-    with pytest.raises(DataError, match=r"train is not the data that the run began with: its hash is"):
+    with pytest.raises(DataError, match=r"train is not the data that the run began with: its videos, what they hold"):
         next(run(moved, tmp_path / "run", resume=True))
     assert read_config(tmp_path / "run") == moved
+
+
+def test_absolute_paths_may_move_too(experiment, videos, tmp_path):
+    shutil.copytree(videos / "train", tmp_path / "here")
+    shutil.copy(tmp_path / "here" / "dark" / "0.mp4", tmp_path / "here" / "light" / "0.mp4")
+    listed = replace(experiment, data=str(tmp_path / "list.csv"), validation="", select="last")
+
+    def write(folder):
+        rows = [f"{path},{path.parent.name}" for path in sorted(folder.glob("*/*.mp4"))]
+        (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
+
+    def stop(name, done, total):
+        if name.startswith("epoch") and done == experiment.batch_size:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    write(tmp_path / "here")
+    with pytest.raises(KeyboardInterrupt):
+        list(run(listed, tmp_path / "run", report=stop))
+    for place in ("there", "everywhere"):  # in the first epoch, and after it
+        next((tmp_path / name) for name in ("here", "there") if (tmp_path / name).exists()).rename(tmp_path / place)
+        write(tmp_path / place)
+        training = run(listed, tmp_path / "run", resume=True)
+        next(training)
+        training.close()
+
+
+def test_a_state_of_an_earlier_version_goes_on(experiment, reference, tmp_path):
+    training = run(experiment, tmp_path)
+    next(training)
+    training.close()
+    state = torch.load(tmp_path / "state.pt")
+    for name in ("origin", "listings", "contents"):
+        del state[name]
+    del state["trainer"]["tally"]["learning_rate"]
+    torch.save(state, tmp_path / "state.pt")
+    list(run(experiment, tmp_path, resume=True))
+    assert same(tmp_path, reference)
 
 
 def test_nor_with_its_videos_in_another_order(experiment, videos, tmp_path):
@@ -368,7 +407,7 @@ def test_nor_with_its_videos_in_another_order(experiment, videos, tmp_path):
     next(training)
     training.close()
     (tmp_path / "list.txt").write_text("".join(lines[::-1]))
-    with pytest.raises(DataError, match=r"list.txt is not the data that the run began with: .* in another order"):
+    with pytest.raises(DataError, match=r"list.txt is not the data that the run began with: .* their order are others"):
         next(run(listed, tmp_path / "run", resume=True))
 
 
@@ -379,13 +418,13 @@ def test_nor_with_other_videos_to_validate_on(experiment, videos, tmp_path):
     next(training)
     training.close()
     (tmp_path / "val" / "dark" / "0.mp4").unlink()
-    with pytest.raises(DataError, match=r"val is not the data that the run began with: its hash is"):
+    with pytest.raises(DataError, match=r"val is not the data that the run began with: its videos, what they hold"):
         next(run(mine, tmp_path / "run", resume=True))
 
 
 def test_nor_with_other_data_in_its_first_epoch(experiment, videos, tmp_path):
     def stop(name, done, total):
-        if done == experiment.batch_size:
+        if name.startswith("epoch") and done == experiment.batch_size:
             os.kill(os.getpid(), signal.SIGTERM)
 
     shutil.copytree(videos / "train", tmp_path / "data")
@@ -393,7 +432,7 @@ def test_nor_with_other_data_in_its_first_epoch(experiment, videos, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         list(run(mine, tmp_path / "run", report=stop))
     (tmp_path / "data" / "dark" / "0.mp4").rename(tmp_path / "data" / "light" / "00.mp4")
-    with pytest.raises(DataError, match="not the data that the run began with: its videos, labels or classes"):
+    with pytest.raises(DataError, match="not the data that the run began with: its videos, what they hold"):
         list(run(mine, tmp_path / "run", resume=True))
     (tmp_path / "data" / "light" / "00.mp4").rename(tmp_path / "data" / "dark" / "0.mp4")
     assert len(list(run(mine, tmp_path / "run", resume=True))) == experiment.epochs
