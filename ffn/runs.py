@@ -353,7 +353,7 @@ def _check_data(clips: Clips, listing: str | None, content: str | None) -> None:
 
 
 def _listing(clips: Clips) -> str:
-    """Hash of what videos there are, in order, with labels and classes; none is opened, where all lie does not matter."""
+    """Hash of what videos there are, in order, with labels and classes, wherever they lie; none is opened."""
     paths = [os.path.abspath(video.path) for video in clips.videos]
     start = len(os.path.commonpath(paths))
     return fingerprint(clips.classes, [(v.label, path[start:]) for v, path in zip(clips.videos, paths, strict=True)])
