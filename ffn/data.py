@@ -20,7 +20,7 @@ from ffn.lists import DataError, read_list, some
 from ffn.mirroring import mirrored_classes
 from ffn.order import InOrder, Shuffled
 from ffn.pixels import SMALL, Pixels, estimate, remembered
-from ffn.processes import follow_parent
+from ffn.processes import follow_parent, stops_held
 from ffn.progress import Progress
 from ffn.sampling import stream_indices
 from ffn.transforms import Augmentation, Preprocessing
@@ -207,7 +207,7 @@ class Clips(Dataset[Sample | Unreadable]):
     def decoded(self, order: Iterable[list[int]], workers: int = 0, **kwargs: Any) -> DataLoader:
         """Batches of the videos at the positions of `order`, each decoded once, by `workers` processes."""
         kwargs = {"collate_fn": self.collate, "worker_init_fn": follow_parent, **kwargs}
-        return DataLoader(self, batch_sampler=order, num_workers=workers, **kwargs)
+        return _Loader(self, batch_sampler=order, num_workers=workers, **kwargs)
 
     @cached_property
     def digest(self) -> str:
@@ -224,6 +224,14 @@ class Clips(Dataset[Sample | Unreadable]):
     def contents(self) -> list[str]:
         """A hash of every video, in order, as in `digest`."""
         return [video.fingerprint() for video in self.videos]
+
+
+class _Loader(DataLoader):
+    """A loader whose workers miss no moment in which Ctrl-C and SIGTERM are their parent's."""
+
+    def __iter__(self) -> Any:
+        with stops_held():
+            return super().__iter__()
 
 
 def clips_for(card: Mapping[str, Any], source: str | Path, frames: Sequence[int], **how: Any) -> Clips:

@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+STOPS = (signal.SIGINT, signal.SIGTERM)
 FEW = 32  # are done here sooner than by processes that have yet to start
 
 
@@ -84,7 +85,7 @@ def follow_parent(worker: int = 0) -> None:
     Both may come to all processes of a group; torch gives up where a worker goes first. And a worker whose batches
     nobody takes any more would wait for ever, with all that its parent had open: the lock of a run's folder too.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     parent = os.getppid()
 
@@ -94,6 +95,19 @@ def follow_parent(worker: int = 0) -> None:
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def stops_held() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait while this lasts, and for processes that start in it until they ignore them."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import csv
 import os
 import pickle
 import shutil
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from test_lists import write_frames
 import ffn.pixels
 from ffn import Clips, Preprocessing, data, video
 from ffn.data import Batch, DataError, Unreadable
+from ffn.processes import follow_parent
 from ffn.transforms import Augmentation
 
 RAW = Preprocessing(resize=48, crop=48, mean=(0, 0, 0), std=(1, 1, 1))
@@ -416,6 +418,15 @@ def test_the_order_follows_seed_and_epoch_and_drops_the_small_rest(folder):
     assert len({tuple(o) for o in orders}) == 3
     assert all(len(set(o)) == 9 for o in orders)
     assert len(order(clips_of(folder, seed=1), 0, batch_size=99)) == 10
+
+
+def test_a_worker_survives_a_signal_that_comes_before_it_has_begun(folder, monkeypatch):
+    def signalled(worker):
+        os.kill(os.getpid(), signal.SIGTERM)
+        follow_parent(worker)
+
+    monkeypatch.setattr(data, "follow_parent", signalled)
+    assert len(only_batch(clips_of(folder), workers=1)) == 4
 
 
 def test_other_processes_read_the_same(folder):
