@@ -11,7 +11,7 @@ import numpy as np
 from ffn.lists import DataError, Record, read_list
 from ffn.processes import FEW, processes
 from ffn.progress import Progress
-from ffn.video import UnreadableVideoError, count_frames, open_video, template_of
+from ffn.video import Frames, UnreadableVideoError, open_video
 
 SAMPLE = 1000  # videos that are decoded unless told otherwise
 FRAMES = 64  # of one video that are read as training reads them, spread evenly from the first to the last
@@ -101,15 +101,10 @@ def look(record: Record) -> _Seen:
         frames = video.frames(np.unique(np.linspace(0, length - 1, min(length, FRAMES)).round().astype(int)))
     except UnreadableVideoError as error:
         return _Seen(str(error))
-    there = _count(record) if os.path.isdir(record.path) else length
+    there = video.there if isinstance(video, Frames) else length
     if record.num_frames not in (None, there):
         return _Seen(f"its list says {record.num_frames} frames, but there are {there}")
     return _Seen(length=length, size=(frames.shape[2], frames.shape[1]))
-
-
-def _count(record: Record) -> int:
-    names = os.listdir(record.path)
-    return count_frames(names, record.template or template_of(names))
 
 
 def _of_labels(source: Path, counts: Mapping[str, int], classes: Sequence[str]) -> Iterator[Finding]:

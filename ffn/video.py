@@ -137,7 +137,7 @@ class Frames:
         except OSError as error:
             raise UnreadableVideoError(f"{self.path}: cannot be opened ({error.strerror})") from None
         self.template = template or template_of(names)
-        there = count_frames(names, self.template)
+        self.there = there = count_frames(names, self.template)  # perhaps more than the list says
         if not there:
             raise UnreadableVideoError(f"{self.path}: holds no frames like {self.template or '00001.jpg'}")
         self._length = num_frames or there
