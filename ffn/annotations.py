@@ -66,9 +66,9 @@ def _hmdb51(paths: Sequence[Path], shelf: Shelf, names: Names | None, split: int
     for path in files:
         label = path.name.removesuffix(ending)
         for line in filter(str.strip, read_text(path).splitlines()):
-            *name, part = line.rsplit(maxsplit=1)
+            name, _, part = line.replace("\t", " ").strip().rpartition(" ")
             if part in ("1", "2"):  # 0 is in neither
-                stem = Path("".join(name).strip()).stem
+                stem = Path(name.strip()).stem
                 found["train" if part == "1" else "test"].append(shelf.find(label, f"{label}/{stem}", stem))
     names = names or tuple(path.name.removesuffix(ending) for path in files)
     return _checked(found, names), names
@@ -203,10 +203,10 @@ def _by_split(paths: Sequence[Path], suffixes: tuple[str, ...]) -> dict[str, Pat
     for path in sorted(
         {file for suffix in suffixes for file in _some(paths, suffix)} | {p for p in paths if p.is_file()}
     ):
-        if _split_of(path.stem) or path in paths:
-            split = _split_of(path.stem) or path.stem
-            if split in found:
-                raise DataError(f"both {found[split]} and {path} are for {split}; name the files, one for each split")
+        split = _split_of(path.stem) or (path.stem if path in paths else "")
+        if split in found:
+            raise DataError(f"both {found[split]} and {path} are for {split}; name the files, one for each split")
+        if split:
             found[split] = path
     if not found:
         raise DataError(f"{', '.join(map(str, paths))}: found no files with train, val or test in their names")

@@ -44,9 +44,9 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def clear_remains(folder: Path) -> None:
-    """Removes what killed processes left half written in a folder, where no other is at work."""
-    for path in folder.glob(".*"):
+def clear_remains(folder: Path, name: str = "*") -> None:
+    """Removes what killed processes left half written in a folder, of files with this name; no other may be at them."""
+    for path in folder.glob(f".*.{name}"):
         if _TEMPORARY.match(path.name):
             path.unlink(missing_ok=True)
 

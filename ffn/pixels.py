@@ -22,7 +22,7 @@ from typing import IO, TypeVar
 import numpy as np
 
 from ffn.eviction import surplus, touch
-from ffn.files import cache_folder, replacing
+from ffn.files import cache_folder, clear_remains, replacing
 from ffn.lists import Record
 from ffn.processes import processes
 from ffn.progress import Progress
@@ -123,8 +123,7 @@ def _alone(path: Path, *, wait: bool = True) -> Iterator[None]:
     with path.with_suffix(".lock").open("w") as file:
         _lock(file, wait=wait)
         if fcntl:
-            for remains in path.parent.glob(f".*.{path.name}"):
-                remains.unlink()
+            clear_remains(path.parent, path.name)
         yield
 
 

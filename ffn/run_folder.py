@@ -74,10 +74,10 @@ def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
             "or go on with that run by --resume and no other settings"
         )
     if not resume:
-        where = f" ({'; '.join(different.values())})" if moved else ""
+        elsewhere = f" ({'; '.join(different.values())})" if moved else ""
+        same = " if that is the same" if moved else ""
         raise RunError(
-            f"{folder} holds this run already{where}; --resume goes on with it{' if that is the same' * bool(moved)}, "
-            "or choose another folder"
+            f"{folder} holds this run already{elsewhere}; --resume goes on with it{same}, or choose another folder"
         )
 
 

@@ -29,6 +29,7 @@ from ffn.experiment import Experiment
 from ffn.files import file_hash, replacing, write_csv
 from ffn.fingerprints import fingerprint
 from ffn.lists import CLASSES, DataError, some
+from ffn.processes import STOPS
 from ffn.progress import Report
 from ffn.run_folder import ROWS, STATE, RunError, check_folder, read_config, settled, write_config
 from ffn.training import Epoch, Trainer
@@ -322,7 +323,7 @@ class _Run:
                 raise KeyboardInterrupt
             self.stop = True
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, stop) for number in STOPS}
         try:
             yield
         finally:

@@ -100,6 +100,18 @@ def write_videos(folder: Path) -> Path:
 
 
 @pytest.fixture
+def not_unicode(tmp_path: Path) -> str:
+    """A name that a file can have and no text in UTF-8."""
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    try:
+        (tmp_path / name).touch()
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    (tmp_path / name).unlink()
+    return name
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Four short videos of two classes."""
     return write_videos(tmp_path / "videos")

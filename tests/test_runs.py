@@ -75,6 +75,13 @@ def same(folder: Path, reference: Path, name: str = "last.safetensors") -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+def first_epoch(*args, **kwargs) -> None:
+    """A run that ends after one epoch, or the next one."""
+    training = run(*args, **kwargs)
+    next(training)
+    training.close()
+
+
 def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "rows.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -295,9 +302,7 @@ def test_a_run_goes_on_where_its_data_was_moved_and_what_it_started_from_is_gone
 
 def test_a_run_does_not_go_on_from_another_start_or_without_one(experiment, reference, tmp_path):
     mine = replace(experiment, init=str(reference / "last.safetensors"))
-    training = run(mine, tmp_path / "run")
-    next(training)
-    training.close()
+    first_epoch(mine, tmp_path / "run")
     for other in (DEMO / "tsm-4.safetensors", reference / "best.safetensors", tmp_path / "gone.safetensors"):
         with pytest.raises(RunError, match=rf"{other.name} is not the checkpoint that the run in .* started from"):
             next(run(replace(mine, init=str(other)), tmp_path / "run", resume=True))
@@ -307,9 +312,7 @@ def test_a_run_does_not_go_on_from_another_start_or_without_one(experiment, refe
 
 
 def test_a_run_goes_on_with_other_workers(experiment, reference, tmp_path):
-    training = run(experiment, tmp_path)
-    next(training)
-    training.close()
+    first_epoch(experiment, tmp_path)
     list(run(replace(experiment, workers=2, cache="off"), tmp_path, resume=True))
     assert same(tmp_path, reference)
 
@@ -340,9 +343,7 @@ def test_a_run_does_not_go_on_with_classes_in_another_order(experiment, videos, 
     rows = [f"{path},{path.parent.name}" for path in sorted((videos / "train").glob("*/*.mp4"))]
     (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
     listed = replace(experiment, data=str(tmp_path / "list.csv"), validation="")
-    training = run(listed, tmp_path / "run")
-    next(training)
-    training.close()
+    first_epoch(listed, tmp_path / "run")
     (tmp_path / "classes.txt").write_text("light\ndark\n")
     with pytest.raises(DataError, match=r"in another order; they were dark, light: write .* to classes.txt beside it"):
         next(run(listed, tmp_path / "run", resume=True))
@@ -353,9 +354,7 @@ def test_a_run_does_not_go_on_with_classes_in_another_order(experiment, videos, 
 def test_a_run_does_not_go_on_with_other_data(experiment, videos, tmp_path):
     shutil.copytree(videos / "train", tmp_path / "train")
     moved = replace(experiment, data=str(tmp_path / "train"))
-    training = run(moved, tmp_path / "run")
-    next(training)
-    training.close()
+    first_epoch(moved, tmp_path / "run")
     (tmp_path / "train" / "dark" / "0.mp4").write_bytes((tmp_path / "train" / "light" / "0.mp4").read_bytes())
     with pytest.raises(DataError, match=r"train is not the data that the run began with: its videos, what they hold"):
         next(run(moved, tmp_path / "run", resume=True))
@@ -381,15 +380,11 @@ def test_absolute_paths_may_move_too(experiment, videos, tmp_path):
     for place in ("there", "everywhere"):  # in the first epoch, and after it
         next((tmp_path / name) for name in ("here", "there") if (tmp_path / name).exists()).rename(tmp_path / place)
         write(tmp_path / place)
-        training = run(listed, tmp_path / "run", resume=True)
-        next(training)
-        training.close()
+        first_epoch(listed, tmp_path / "run", resume=True)
 
 
 def test_a_state_of_an_earlier_version_goes_on(experiment, reference, tmp_path):
-    training = run(experiment, tmp_path)
-    next(training)
-    training.close()
+    first_epoch(experiment, tmp_path)
     state = torch.load(tmp_path / "state.pt")
     for name in ("origin", "listings", "contents"):
         del state[name]
@@ -403,9 +398,7 @@ def test_nor_with_its_videos_in_another_order(experiment, videos, tmp_path):
     lines = [f"{path} {path.parent.name}\n" for path in sorted((videos / "train").glob("*/*.mp4"))]
     (tmp_path / "list.txt").write_text("".join(lines))
     listed = replace(experiment, data=str(tmp_path / "list.txt"))
-    training = run(listed, tmp_path / "run")
-    next(training)
-    training.close()
+    first_epoch(listed, tmp_path / "run")
     (tmp_path / "list.txt").write_text("".join(lines[::-1]))
     with pytest.raises(DataError, match=r"list.txt is not the data that the run began with: .* their order are others"):
         next(run(listed, tmp_path / "run", resume=True))
@@ -414,9 +407,7 @@ def test_nor_with_its_videos_in_another_order(experiment, videos, tmp_path):
 def test_nor_with_other_videos_to_validate_on(experiment, videos, tmp_path):
     shutil.copytree(videos / "val", tmp_path / "val")
     mine = replace(experiment, validation=str(tmp_path / "val"))
-    training = run(mine, tmp_path / "run")
-    next(training)
-    training.close()
+    first_epoch(mine, tmp_path / "run")
     (tmp_path / "val" / "dark" / "0.mp4").unlink()
     with pytest.raises(DataError, match=r"val is not the data that the run began with: its videos, what they hold"):
         next(run(mine, tmp_path / "run", resume=True))
@@ -530,9 +521,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(experiment
 
 
 def test_what_a_killed_run_left_half_written_is_cleared_away(experiment, tmp_path):
-    training = run(experiment, tmp_path)
-    next(training)
-    training.close()
+    first_epoch(experiment, tmp_path)
     for name in (".77-88.state.pt", ".notes"):
         (tmp_path / name).touch()
     next(run(experiment, tmp_path, resume=True))
