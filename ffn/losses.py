@@ -8,7 +8,9 @@ Shapes: B clips, T frames, K classes.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +20,22 @@ from torch import Tensor
 Backward = Callable[[Tensor], object]
 Network = Callable[[Tensor], Tensor]
 Streams = Mapping[int, Tensor]  # clips (B, T, C, H, W) of the same videos, by frame count
-Outcome = tuple[dict[int, Tensor], dict[int, Tensor]]  # detached logits (B, K) and loss of every stream that ran
+ALL = slice(None)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step gave, by the frame count of the streams that ran, all detached.
+
+    Attributes:
+        logits: (n, K), of the n clips that the stream was shown, which may be a part of the B.
+        labels: of the same clips, (n,) or (n, K).
+        losses: as they were minimised.
+    """
+
+    logits: dict[int, Tensor] = field(default_factory=dict)
+    labels: dict[int, Tensor] = field(default_factory=dict)
+    losses: dict[int, Tensor] = field(default_factory=dict)
 
 
 class Method(Protocol):
@@ -56,6 +73,7 @@ def temporal_distillation(
     weight: float = 1.0,
     label_every_stream: bool = False,
     sampled: bool = False,
+    split: bool = False,
 ) -> Outcome:
     """Cross entropy on the longest stream, whose detached prediction teaches the others (paper eq. 3-5).
 
@@ -64,42 +82,68 @@ def temporal_distillation(
         weight: lambda of eq. 5.
         label_every_stream: cross entropy on the shorter streams too, which the paper does not do.
         sampled: of the shorter streams only one, drawn by `rng`, which counts for all of them.
+        split: the clips are shared out among the shorter streams, each of which counts as if it had seen all.
     """
     longest, *shorter = sorted(streams, reverse=True)
-    times = 1
+    shown, times = {longest: ALL, **dict.fromkeys(shorter, ALL)}, 1.0
     if sampled and shorter:
         times = len(shorter)
-        shorter = [shorter[_require(rng).integers(len(shorter))]]
+        shown = {longest: ALL, shorter[_require(rng).integers(len(shorter))]: ALL}
+    if split and shorter:
+        shown |= zip(shorter, shares(len(labels), len(shorter)), strict=True)
 
-    def loss_of(num_frames: int, prediction: Tensor, logits: Streams) -> Tensor:
+    def loss_of(num_frames: int, prediction: Tensor, truth: Tensor, logits: Streams) -> Tensor:
         if num_frames == longest:
-            return F.cross_entropy(prediction, labels)
-        taught = weight * distillation(prediction, logits[longest])
-        return times * (taught + F.cross_entropy(prediction, labels) if label_every_stream else taught)
+            return F.cross_entropy(prediction, truth)
+        taught = weight * distillation(prediction, logits[longest][shown[num_frames]])
+        counted = len(shorter) * len(truth) / len(labels) if split else times
+        return counted * (taught + F.cross_entropy(prediction, truth) if label_every_stream else taught)
 
-    return _one_by_one(model, {t: streams[t] for t in (longest, *shorter)}, loss_of, backward)
+    return _one_by_one(model, streams, shown, labels, loss_of, backward)
+
+
+def shares(clips: int, streams: int) -> list[slice]:
+    """Clips shared out among streams as evenly as can be, so that processes share them out as one does.
+
+    Raises:
+        ValueError: when some stream would get none.
+    """
+    if clips < streams:
+        raise ValueError(f"{clips} clips cannot be shared out among {streams} streams; take larger batches")
+    ends = [round(clips * part / streams) for part in range(streams + 1)]
+    return [slice(first, end) for first, end in pairwise(ends)]
 
 
 def labels_alone(
     model: Network, streams: Streams, labels: Tensor, backward: Backward, rng: np.random.Generator | None = None
 ) -> Outcome:
     """Cross entropy on every stream, which learn nothing from each other: the ablation "w/o TD" of table 4."""
-    longest_first = {t: streams[t] for t in sorted(streams, reverse=True)}
-    return _one_by_one(model, longest_first, lambda _, prediction, __: F.cross_entropy(prediction, labels), backward)
+    shown = dict.fromkeys(sorted(streams, reverse=True), ALL)
+    return _one_by_one(
+        model, streams, shown, labels, lambda _, prediction, truth, __: F.cross_entropy(prediction, truth), backward
+    )
 
 
 def _one_by_one(
-    model: Network, streams: Streams, loss_of: Callable[[int, Tensor, Streams], Tensor], backward: Backward
+    model: Network,
+    streams: Streams,
+    shown: Mapping[int, slice],
+    labels: Tensor,
+    loss_of: Callable[[int, Tensor, Tensor, Streams], Tensor],
+    backward: Backward,
 ) -> Outcome:
-    """A pass forward and back per stream in turn; `loss_of` gets T, its logits and those of the streams before."""
-    logits: dict[int, Tensor] = {}
-    losses: dict[int, Tensor] = {}
-    for num_frames, clips in streams.items():
-        prediction = model(clips)
-        loss = loss_of(num_frames, prediction, logits)
+    """A pass forward and back per stream in turn, over the clips that it is shown.
+
+    `loss_of` gets T, its logits and labels, and the logits of the streams before.
+    """
+    outcome = Outcome()
+    for num_frames, part in shown.items():
+        prediction, truth = model(streams[num_frames][part]), labels[part]
+        loss = loss_of(num_frames, prediction, truth, outcome.logits)
         backward(loss)
-        logits[num_frames], losses[num_frames] = prediction.detach(), loss.detach()
-    return logits, losses
+        outcome.logits[num_frames], outcome.losses[num_frames] = prediction.detach(), loss.detach()
+        outcome.labels[num_frames] = truth
+    return outcome
 
 
 def proportional_sampling(
@@ -142,8 +186,15 @@ METHODS: dict[str, Callable[[Settings], Method]] = {
     "ffn-labels": _distilling(label_every_stream=True),
     "ffn-sampled": _distilling(sampled=True),
     "ffn-labels-sampled": _distilling(label_every_stream=True, sampled=True),
+    "ffn-split": _distilling(split=True),
+    "ffn-labels-split": _distilling(label_every_stream=True, split=True),
     "labels": lambda settings: labels_alone,
     "single": lambda settings: labels_alone,
     "proportional": lambda settings: partial(proportional_sampling, share=settings.share),
     "mixed": lambda settings: partial(mixed_sampling, share=settings.share),
 }
+
+
+def parts(method: str, streams: int) -> int:
+    """Into how many parts a step's clips are shared out by `method` with so many streams."""
+    return streams - 1 if method.endswith("-split") and streams > 1 else 1

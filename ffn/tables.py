@@ -29,6 +29,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "ffn": {"method": "ffn"},
     "ffn-labels": {"method": "ffn-labels"},
     "ffn-labels-sampled": {"method": "ffn-labels-sampled"},
+    "ffn-labels-split": {"method": "ffn-labels-split"},
     **{
         f"ffn-without-{part}": {"method": "ffn", "without": (part,)}
         for part in ("private-norm", "alteration", "distillation", "sharing")
@@ -88,7 +89,7 @@ def entries(tables: Sequence[str] = tuple(TABLES)) -> list[Entry]:
     whole = (4, 8, 16)
     single = [Entry("", "single", (t,)) for t in whole]
     ffn = Entry("", "ffn", whole)
-    variants = [Entry("", method, whole) for method in ("ffn-labels", "ffn-labels-sampled")]
+    variants = [Entry("", method, whole) for method in ("ffn-labels", "ffn-labels-sampled", "ffn-labels-split")]
     baselines = [Entry("", method, (4, 16)) for method in ("mixed", "proportional", "finetune")]
     ablations = [Entry("", method, whole) for method in METHODS if "without" in method]
     middle = [replace(ffn, frames=(4, t, 16)) for t in (10, 12)]

@@ -19,7 +19,7 @@ from ffn.data import Batch, Clips
 from ffn.distribution import Processes
 from ffn.layers import nearest
 from ffn.lists import DataError
-from ffn.losses import METHODS
+from ffn.losses import METHODS, Outcome, parts
 from ffn.mixing import mix
 from ffn.model import FrameFlexible
 from ffn.optimisation import OPTIMISERS, SCHEDULES, optimiser, schedule
@@ -227,7 +227,7 @@ class Trainer:
     def _fewest(self) -> int:
         """How many clips a process needs for a step: a batch norm has no statistics over one clip of one pixel."""
         batch_norms = any(isinstance(module, _BatchNorm) for module in self.model.modules())
-        fewest = 2 if batch_norms and not self._synchronised else 1
+        fewest = (2 if batch_norms and not self._synchronised else 1) * parts(self.training.method, len(self.frames))
         processes, step, videos = self.processes.part.of, self.training.batch_size, len(self.clips)
         way = " or synchronise the norms" if processes > 1 and fewest > 1 else ""
         if step // processes < fewest:
@@ -264,10 +264,10 @@ class Trainer:
         )
         self.optimiser.zero_grad()
         with SynchronisedNorms() if self._synchronised else nullcontext():
-            logits, losses = self.method(
+            outcome = self.method(
                 self._predict, streams, labels, lambda loss: self.scaler.scale(loss * share).backward(), rng
             )
-        self.tally.add(self._checked(_sums(logits, losses, labels)))
+        self.tally.add(self._checked(_sums(outcome)))
         self.scaler.unscale_(self.optimiser)
         if self.training.clip_gradient:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_gradient)
@@ -380,11 +380,14 @@ class _Waiting:
 _Sums = dict[int, tuple[float, float, float]]  # by frame count: losses, right answers, clips
 
 
-def _sums(logits: Mapping[int, Tensor], losses: Mapping[int, Tensor], labels: Tensor) -> _Sums:
+def _sums(outcome: Outcome) -> _Sums:
     """What one step adds to an epoch."""
-    targets = labels if labels.ndim == 1 else labels.argmax(-1)
-    clips = len(labels)
-    return {t: (float(losses[t]) * clips, int((logits[t].argmax(-1) == targets).sum()), clips) for t in logits}
+    sums: _Sums = {}
+    for t, logits in outcome.logits.items():
+        labels, clips = outcome.labels[t], len(logits)
+        targets = labels if labels.ndim == 1 else labels.argmax(-1)
+        sums[t] = (float(outcome.losses[t]) * clips, int((logits.argmax(-1) == targets).sum()), clips)
+    return sums
 
 
 class _Tally:

@@ -26,7 +26,7 @@ def clock() -> float:
     return time.perf_counter()
 
 
-def step(model: ffn.FrameFlexible, precision: torch.dtype, frames=()) -> Callable[[], None]:
+def step(model: ffn.FrameFlexible, precision: torch.dtype, frames=(), *, split: bool = False) -> Callable[[], None]:
     """One training step of a model, without the optimiser: its streams, or those of some `frames`."""
     streams = {t: torch.randn(BATCH, t, 3, SIZE, SIZE, device=DEVICE) for t in frames or model.frames}
     labels = torch.arange(BATCH, device=DEVICE)
@@ -38,7 +38,7 @@ def step(model: ffn.FrameFlexible, precision: torch.dtype, frames=()) -> Callabl
 
     def run() -> None:
         model.zero_grad(set_to_none=False)
-        temporal_distillation(predict, streams, labels, Tensor.backward)
+        temporal_distillation(predict, streams, labels, Tensor.backward, split=split)
 
     return run
 
@@ -63,11 +63,13 @@ def training(precision: torch.dtype, pairs: int = 6) -> list[Row]:
     seconds = interleaved(ours, other, pairs, clock)
     draws = [step(flexible, precision, (t, 16)) for t in (4, 8)]
     drawn = interleaved(lambda: [draw() for draw in draws], lambda: [other() for _ in draws], pairs, clock)
+    split = interleaved(step(flexible, precision, split=True), other, pairs, clock)
     what = f"FFN(4, 8, 16) training step over a 16-frame one, resnet50, batch {BATCH}, {SIZE} px, {str(precision)[6:]}"
     return [
         Row(f"{what}: memory", *(f"{n / 2**20:.0f} MiB" for n in held), held[0] / held[1], 1.02),
         Row(f"{what}: time", *(f"{1e3 * s:.0f} ms" for s in seconds), seconds[0] / seconds[1], 1.05 * 28 / 16),
         Row(f"{what}, sampled: time", *(f"{5e2 * s:.0f} ms" for s in drawn), drawn[0] / drawn[1], 1.4),
+        Row(f"{what}, split: time", *(f"{1e3 * s:.0f} ms" for s in split), split[0] / split[1], 1.4),
     ]
 
 

@@ -125,7 +125,7 @@ def same_rows(one, other):
         assert row.losses == pytest.approx(wanted.losses, rel=1e-9)
 
 
-@pytest.mark.parametrize("method", ["ffn", "ffn-labels-sampled", "mixed"])
+@pytest.mark.parametrize("method", ["ffn", "ffn-labels-sampled", "ffn-labels-split", "mixed"])
 def test_two_processes_train_as_one_with_twice_the_batch(together, videos, method):
     options = {"training": {"method": method, "momentum": 0.9}, **GROUPS}
     weights, rows = trained(videos, **options)

@@ -16,6 +16,7 @@ from ffn.losses import (
     labels_alone,
     mixed_sampling,
     proportional_sampling,
+    shares,
     temporal_distillation,
 )
 
@@ -81,7 +82,7 @@ def test_backward_per_stream_gives_the_gradients_of_the_joint_loss(options):
     other = copy.deepcopy(model)
     joint = joint_loss(other, streams, labels, **options)
     joint.backward()
-    _, losses = temporal_distillation(model, streams, labels, backward, **options)
+    losses = temporal_distillation(model, streams, labels, backward, **options).losses
     assert math.isclose(sum(losses.values()).item(), joint.item(), rel_tol=1e-12)
     want = gradients(other)
     for name, gradient in gradients(model).items():
@@ -101,7 +102,8 @@ def test_distillation_is_the_divergence_from_the_teacher():
 def test_the_teacher_learns_nothing_from_its_students():
     logits = {t: torch.randn(3, 7, requires_grad=True) for t in FRAMES}
     labels = torch.tensor([1, 2, 3])
-    temporal_distillation(lambda t: logits[t], {t: t for t in FRAMES}, labels, backward)
+    streams = {t: random_clips(t, 3, size=16) for t in FRAMES}
+    temporal_distillation(lambda clips: logits[clips.shape[1]], streams, labels, backward)
     (alone,) = torch.autograd.grad(F.cross_entropy(logits[8], labels), logits[8])
     assert torch.equal(logits[8].grad, alone)
     assert all(logits[t].grad.any() for t in (2, 4))
@@ -119,7 +121,8 @@ def test_each_stream_is_freed_before_the_next_one_runs():
         calls.append(("backward", loss.item()))
         loss.backward()
 
-    logits, losses = temporal_distillation(network, streams, labels, recording)
+    outcome = temporal_distillation(network, streams, labels, recording)
+    logits, losses = outcome.logits, outcome.losses
     assert calls == [call for t in (8, 4, 2) for call in (("forward", t), ("backward", losses[t]))]
     assert not any(tensor.requires_grad for tensor in (*logits.values(), *losses.values()))
     assert all(answer.shape == (3, 7) for answer in logits.values())
@@ -130,16 +133,17 @@ def test_one_stream_is_plain_cross_entropy(method):
     model, streams, labels = problem()
     want = F.cross_entropy(copy.deepcopy(model)(streams[4]), labels)
     rng = np.random.default_rng(0)
-    logits, losses = METHODS[method](Settings())(model, {4: streams[4]}, labels, backward, rng)
-    assert losses == {4: want.item()}
-    assert logits.keys() == {4}
+    outcome = METHODS[method](Settings())(model, {4: streams[4]}, labels, backward, rng)
+    assert outcome.losses == {4: want.item()}
+    assert outcome.logits.keys() == {4}
 
 
 def test_labels_on_every_stream_add_their_cross_entropy():
     model, streams, labels = problem()
-    _, plain = temporal_distillation(copy.deepcopy(model), streams, labels, backward)
+    plain = temporal_distillation(copy.deepcopy(model), streams, labels, backward).losses
     rng = np.random.default_rng(0)
-    logits, labelled = METHODS["ffn-labels"](Settings())(model, streams, labels, backward, rng)
+    outcome = METHODS["ffn-labels"](Settings())(model, streams, labels, backward, rng)
+    logits, labelled = outcome.logits, outcome.losses
     for t in (2, 4):
         assert math.isclose(labelled[t] - plain[t], F.cross_entropy(logits[t], labels).item(), rel_tol=1e-9)
     assert labelled[8] == plain[8]
@@ -148,8 +152,8 @@ def test_labels_on_every_stream_add_their_cross_entropy():
 def test_methods_hear_the_weight_of_distillation():
     model, streams, labels = problem()
     rng = np.random.default_rng(0)
-    _, one = METHODS["ffn"](Settings())(copy.deepcopy(model), streams, labels, backward, rng)
-    _, other = METHODS["ffn"](Settings(distillation=0.3))(model, streams, labels, backward, rng)
+    one = METHODS["ffn"](Settings())(copy.deepcopy(model), streams, labels, backward, rng).losses
+    other = METHODS["ffn"](Settings(distillation=0.3))(model, streams, labels, backward, rng).losses
     for t in (2, 4):
         torch.testing.assert_close(other[t], 0.3 * one[t])
     assert other[8] == one[8]
@@ -161,7 +165,7 @@ def test_labels_may_be_shares_of_the_classes(method):
     outcomes = []
     for answer in (labels, F.one_hot(labels, 7).double()):
         rng = np.random.default_rng(0)
-        outcomes.append(METHODS[method](Settings())(copy.deepcopy(model), streams, answer, backward, rng)[1])
+        outcomes.append(METHODS[method](Settings())(copy.deepcopy(model), streams, answer, backward, rng).losses)
     assert outcomes[0].keys() == outcomes[1].keys()
     for t, loss in outcomes[0].items():
         torch.testing.assert_close(outcomes[1][t], loss)
@@ -173,8 +177,8 @@ def test_a_sampled_stream_has_the_gradients_of_all_in_expectation(method):
     whole, one, other = (copy.deepcopy(model) for _ in range(3))
     METHODS[method](Settings())(whole, streams, labels, backward, Drawing())
     for drawn, shown in ((one, 0), (other, 1)):
-        _, losses = METHODS[f"{method}-sampled"](Settings())(drawn, streams, labels, backward, Drawing(index=shown))
-        assert losses.keys() == {8, (4, 2)[shown]}
+        outcome = METHODS[f"{method}-sampled"](Settings())(drawn, streams, labels, backward, Drawing(index=shown))
+        assert outcome.losses.keys() == {8, (4, 2)[shown]}
     want = gradients(whole)
     halves = gradients(one), gradients(other)
     for name, gradient in want.items():
@@ -185,11 +189,47 @@ def test_a_sampled_stream_has_the_gradients_of_all_in_expectation(method):
 def test_sampled_streams_are_drawn_evenly_and_need_a_generator():
     model, streams, labels = Seen(), {t: random_clips(t, 3, size=16) for t in FRAMES}, torch.arange(3)
     method = METHODS["ffn-sampled"](Settings())
-    drawn = [min(method(model, streams, labels, backward, np.random.default_rng(seed))[1]) for seed in range(200)]
+    drawn = [min(method(model, streams, labels, backward, np.random.default_rng(seed)).losses) for seed in range(200)]
     assert set(drawn) == {2, 4}
     assert 70 < drawn.count(2) < 130
     with pytest.raises(ValueError, match="it needs an rng"):
         temporal_distillation(model, streams, labels, backward, sampled=True)
+
+
+@pytest.mark.parametrize("method", ["ffn", "ffn-labels"])
+def test_split_streams_have_the_gradients_of_all_over_every_way_to_share_the_clips_out(method):
+    """Clips are shared out by their place in the batch, which an epoch's order draws: here each has each place once."""
+    model, streams, labels = problem(4)
+    model.eval()  # the statistics of a batch norm depend on what is beside a clip
+    whole, split = copy.deepcopy(model), copy.deepcopy(model)
+    METHODS[method](Settings())(whole, streams, labels, backward, Drawing())
+    for turn in range(4):
+        turned = {t: clips.roll(turn, 0) for t, clips in streams.items()}
+        outcome = METHODS[f"{method}-split"](Settings())(split, turned, labels.roll(turn, 0), backward, Drawing())
+        assert {t: len(logits) for t, logits in outcome.logits.items()} == {8: 4, 4: 2, 2: 2}
+    want = gradients(whole)
+    for name, gradient in gradients(split).items():
+        torch.testing.assert_close(gradient / 4, want[name], rtol=1e-9, atol=1e-12)
+
+
+def test_split_streams_are_taught_what_the_longest_says_of_their_own_clips():
+    streams = {t: random_clips(t, 5, size=16) for t in FRAMES}
+    labels = torch.arange(5)
+    logits = {t: torch.randn(5, 7) for t in FRAMES}
+    shown = {t: part for t, part in zip((8, 4, 2), (slice(0, 5), slice(0, 2), slice(2, 5)), strict=True)}
+    network = lambda clips: logits[clips.shape[1]][shown[clips.shape[1]]].clone().requires_grad_()  # noqa: E731
+    outcome = METHODS["ffn-split"](Settings())(network, streams, labels, backward, Drawing())
+    for t in (4, 2):
+        want = distillation(logits[t][shown[t]], logits[8][shown[t]]) * 2 * len(labels[shown[t]]) / 5
+        torch.testing.assert_close(outcome.losses[t], want)
+        assert torch.equal(outcome.labels[t], labels[shown[t]])
+
+
+def test_clips_are_shared_out_evenly():
+    assert shares(16, 2) == [slice(0, 8), slice(8, 16)]
+    assert [part.stop - part.start for part in shares(11, 3)] == [4, 3, 4]
+    with pytest.raises(ValueError, match="1 clips cannot be shared out among 2 streams; take larger batches"):
+        shares(1, 2)
 
 
 @pytest.mark.parametrize("method", ["labels", "single"])
@@ -199,7 +239,8 @@ def test_labels_alone_are_the_sum_of_cross_entropies(method):
     joint = sum(F.cross_entropy(other(streams[t]), labels) for t in FRAMES)
     joint.backward()
     rng = np.random.default_rng(0)
-    logits, losses = METHODS[method](Settings())(model, streams, labels, backward, rng)
+    outcome = METHODS[method](Settings())(model, streams, labels, backward, rng)
+    logits, losses = outcome.logits, outcome.losses
     assert list(losses) == [8, 4, 2]
     assert math.isclose(sum(losses.values()).item(), joint.item(), rel_tol=1e-12)
     want = gradients(other)
@@ -211,22 +252,23 @@ def test_labels_alone_are_the_sum_of_cross_entropies(method):
 def test_proportional_sampling_shows_the_longest_or_the_shortest():
     model, streams, labels = problem()
     for number, shown in ((0.69, 8), (0.7, 2)):
-        want = labels_alone(copy.deepcopy(model), {shown: streams[shown]}, labels, backward)[1]
+        want = labels_alone(copy.deepcopy(model), {shown: streams[shown]}, labels, backward).losses
         rng = Drawing(number)
-        assert proportional_sampling(copy.deepcopy(model), streams, labels, backward, rng, share=0.7)[1] == want
+        seen = proportional_sampling(copy.deepcopy(model), streams, labels, backward, rng, share=0.7)
+        assert seen.losses == want
 
 
 def test_mixed_sampling_mixes_the_shortest_into_consecutive_frames_of_the_longest():
     _, streams, labels = problem()
     before = {t: clips.clone() for t, clips in streams.items()}
     network = Seen()
-    _, losses = mixed_sampling(network, streams, labels, backward, Drawing(0.25, index=3), share=0.5)
-    assert losses.keys() == {8}
+    outcome = mixed_sampling(network, streams, labels, backward, Drawing(0.25, index=3), share=0.5)
+    assert outcome.losses.keys() == {8}
     want = streams[8].clone()
     want[:, 3:5] = 0.75 * streams[8][:, 3:5] + 0.25 * streams[2]
     torch.testing.assert_close(network.clips, want)
     mixed_sampling(network, streams, labels, backward, Drawing(0.5), share=0.5)
-    assert network.clips is streams[8]
+    assert torch.equal(network.clips, streams[8])
     assert all(torch.equal(streams[t], before[t]) for t in FRAMES)
 
 

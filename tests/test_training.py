@@ -2,6 +2,7 @@
 
 import random
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -200,6 +201,14 @@ def test_one_video_is_too_few_for_batch_norms_however_large_the_batches(brightne
     (tmp_path / "dark" / "0.mp4").write_bytes((brightness / "dark" / "0.mp4").read_bytes())
     with pytest.raises(ValueError, match=r"^there are too few videos: 1, where a step takes at least 2; add some$"):
         next(train(network(), clips_of(tmp_path), TINY))
+
+
+def test_streams_that_share_a_step_out_need_enough_videos_each(brightness):
+    split = replace(TINY, method="ffn-split", batch_size=3)
+    with pytest.raises(ValueError, match=r"^a step of 3 videos leaves a process fewer than 4; take larger batches$"):
+        next(train(network((1, 2, 4)), clips_of(brightness, (1, 2, 4)), split))
+    row = next(train(network((1, 2, 4)), clips_of(brightness, (1, 2, 4)), replace(split, batch_size=4)))
+    assert row.losses.keys() == {1, 2, 4}
 
 
 def test_clips_may_hold_more_streams_than_the_model(brightness):
