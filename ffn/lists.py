@@ -25,6 +25,7 @@ CLASSES = "classes.txt"  # beside a manifest or list: the names of its classes, 
 MOST_CLASSES = 100_000  # a number beyond that is no label
 
 _NUMBER = re.compile(r"-?\d+")
+_SEVERAL = re.compile(r"-?\d+(\s*[\s,]\s*-?\d+)+")  # labels
 _LINE_END = re.compile(rb"\r\n?|\n")
 _GAP = r"\s*[\s,]\s*"
 _VIDEO = rf".+?\.(?:{'|'.join(suffix[1:] for suffix in SUFFIXES)})"
@@ -247,6 +248,10 @@ def _of_lines(source: Path, text: str) -> Iterator[Record]:
         if match is None:
             raise DataError(
                 f"{source}, line {number}: expected `path label` or `path num_frames label`, got {line.strip()[:80]!r}"
+            )
+        if _SEVERAL.fullmatch(match["label"]):
+            raise DataError(
+                f"{source}, line {number}: a video has one label, got {match['label']}; write a line for each, or one"
             )
         count = match.groupdict().get("num_frames")
         num_frames = _count(source, number, count) if count else None

@@ -32,17 +32,11 @@ def steps_per_epoch(videos: int, batch_size: int) -> int:
 
 
 class Shuffled(Sampler[list[int]]):
-    """The batches of one epoch from step `first` on, in an order drawn from `seed` and `epoch`.
-
-    Raises:
-        ValueError: when a batch cannot be shared evenly.
-    """
+    """The batches of one epoch from step `first` on, in an order drawn from `seed` and `epoch`."""
 
     def __init__(
         self, videos: int, batch_size: int, *, seed: int, epoch: int, first: int = 0, part: Part = ALL
     ) -> None:
-        if batch_size % part.of:
-            raise ValueError(f"a batch of {batch_size} videos cannot be shared by {part.of} processes evenly")
         self.order = np.random.default_rng((seed, epoch)).permutation(videos).tolist()
         self.batch_size, self.first, self.part = batch_size, first, part
 

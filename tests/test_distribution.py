@@ -173,11 +173,13 @@ def test_a_step_that_one_process_cannot_take_is_left_out_by_all(together, broken
     assert any(row.unreadable for row in rows)
 
 
-def test_batches_too_small_for_the_norms_are_refused(together, videos):
+def test_batches_that_the_norms_or_the_processes_cannot_take_are_refused(together, videos):
     with pytest.raises(ValueError, match=r"2 videos leaves a process fewer than 2; .* or synchronise the norms$"):
         together(trained, videos, training={"batch_size": 2}, **BATCHES)
     with pytest.raises(ValueError, match=r"1 videos leaves a process fewer than 2; take larger batches$"):
         trained(videos, training={"batch_size": 1}, **BATCHES)
+    with pytest.raises(ValueError, match=r"^a batch of 3 videos cannot be shared by 2 processes evenly$"):
+        together(trained, videos, training={"batch_size": 3}, **GROUPS)
 
 
 def stopped(folder):

@@ -157,6 +157,7 @@ def test_a_manifest_s_numbers_are_classes_unless_they_are_below_0(tmp_path):
         ("clip 0 3\n", "line 1: num_frames must be at least 1, got 0"),
         ("x.mp4 0\ny.mp4 -1\n", "the label -1 is out of range"),
         ("x.mp4 99999999999\n", "the label 99999999999 is out of range"),
+        ("x.mp4 0\ny.mp4 1 3 5\n", "line 2: a video has one label, got 1 3 5"),
         ("x.mp4 0\ny.mp4 jump\n", "numbers or names, not both as 0 and 'jump'"),
         ("\n\n", "the list .*list.txt lists no videos"),
         ("x.mp4 0\ny.mp4 -0\n", "the label -0 is out of range"),

@@ -168,7 +168,7 @@ def test_a_first_step_whose_gradients_overflow_is_skipped_in_silence(brightness)
     model = network()
     before = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
     trainer = Trainer(model, clips_of(brightness), Training(epochs=1, batch_size=12, precision="float16"))
-    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    trainer.precision, trainer.scaler = torch.float16, torch.amp.GradScaler("cpu", init_scale=2.0**40)
     assert np.isfinite(list(next(iter(trainer)).losses.values())).all()
     assert torch.equal(torch.nn.utils.parameters_to_vector(model.parameters()), before)
     assert trainer.scaler.get_scale() == 2.0**39
@@ -179,6 +179,10 @@ def test_a_cpu_without_bfloat16_trains_in_single_precision(brightness, monkeypat
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has)
     trainer = Trainer(network(), clips_of(brightness), Training(precision="bfloat16"))
     assert trainer.precision == (torch.bfloat16 if has else None)
+
+
+def test_a_cpu_trains_in_single_precision_where_float16_is_asked_for(brightness):
+    assert Trainer(network(), clips_of(brightness), Training(precision="float16")).precision is None
 
 
 def test_training_may_be_left_early(brightness):
