@@ -209,5 +209,8 @@ def _by_split(paths: Sequence[Path], suffixes: tuple[str, ...]) -> dict[str, Pat
         if split:
             found[split] = path
     if not found:
-        raise DataError(f"{', '.join(map(str, paths))}: found no files with train, val or test in their names")
+        raise DataError(
+            f"{', '.join(map(str, paths))}: found no files with train, val or test in their names; "
+            "one that tells no split is taken if it is named itself"
+        )
     return found

@@ -67,7 +67,7 @@ class Experiment(Training):
             known = f"{', '.join(PARTS)} or distillation"
             raise ValueError(f"nothing is called {', '.join(sorted(unknown))}; leave out {known}")
         if "distillation" in self.without and self.method not in ("ffn", "ffn-labels"):
-            raise ValueError(f"{self.method} has no distillation to leave out")
+            raise ValueError(f"distillation can be left out of ffn or ffn-labels, not of {self.method}")
         if self.cache not in CACHE:
             raise ValueError(f"cache is {', '.join(CACHE)}, got {self.cache!r}")
         if self.select not in ("mean", "last", *map(str, self.shown)):
@@ -194,11 +194,18 @@ class Experiment(Training):
         """
         torch.manual_seed(self.seed)
         kwargs: dict[str, Any] = {PARTS[name]: False for name in self.without if name in PARTS}
-        kwargs |= {"num_classes": num_classes, "pretrained": self.pretrained and fresh, **self.model_options}
+        pretrained = self.pretrained and fresh and not self.init
+        kwargs |= {"num_classes": num_classes, "pretrained": pretrained, **self.model_options}
         try:
             model = create_model(self.architecture, self.frames, **kwargs)
-        except (ValueError, OSError):
+        except ValueError:
             raise
+        except OSError as error:
+            reason = str(error).split(". ")[0]
+            raise OSError(
+                f"timm's weights of {self.architecture} are not to be had ({reason}); start from a file by --init, or "
+                "from none by --no-pretrained"
+            ) from None
         except Exception as error:  # timm meets nonsense with any of them
             raise ValueError(
                 f"{self.architecture} cannot be built with the model options {self.model_options}: {error}"

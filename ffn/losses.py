@@ -10,7 +10,7 @@ Shapes: B clips, T frames, K classes.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +30,7 @@ class Outcome:
     Attributes:
         logits: (n, K), of the n clips that the stream was shown, which may be a part of the B.
         labels: of the same clips, (n,) or (n, K).
-        losses: as they were minimised.
+        losses: the mean over the same clips, whatever the stream counts for.
     """
 
     logits: dict[int, Tensor] = field(default_factory=dict)
@@ -82,35 +82,40 @@ def temporal_distillation(
         weight: lambda of eq. 5.
         label_every_stream: cross entropy on the shorter streams too, which the paper does not do.
         sampled: of the shorter streams only one, drawn by `rng`, which counts for all of them.
-        split: the clips are shared out among the shorter streams, each of which counts as if it had seen all.
+        split: the clips are shared out among the shorter streams; every clip counts for all of them.
     """
     longest, *shorter = sorted(streams, reverse=True)
-    shown, times = {longest: ALL, **dict.fromkeys(shorter, ALL)}, 1.0
+    shown = dict.fromkeys((longest, *shorter), ALL)
     if sampled and shorter:
-        times = len(shorter)
-        shown = {longest: ALL, shorter[_require(rng).integers(len(shorter))]: ALL}
+        drawn = shorter[_require(rng).integers(len(shorter))]
+        shown = {longest: ALL, drawn: ALL}
     if split and shorter:
-        shown |= zip(shorter, shares(len(labels), len(shorter)), strict=True)
+        shown |= zip(shorter, shares(len(labels), len(shorter), rng), strict=True)
+    times = len(shorter) if sampled or split else 1
 
     def loss_of(num_frames: int, prediction: Tensor, truth: Tensor, logits: Streams) -> Tensor:
         if num_frames == longest:
             return F.cross_entropy(prediction, truth)
         taught = weight * distillation(prediction, logits[longest][shown[num_frames]])
-        counted = len(shorter) * len(truth) / len(labels) if split else times
-        return counted * (taught + F.cross_entropy(prediction, truth) if label_every_stream else taught)
+        return taught + F.cross_entropy(prediction, truth) if label_every_stream else taught
 
-    return _one_by_one(model, streams, shown, labels, loss_of, backward)
+    def counts(num_frames: int, truth: Tensor) -> float:
+        return 1.0 if num_frames == longest else times * len(truth) / len(labels)
+
+    return _one_by_one(model, streams, shown, labels, loss_of, backward, counts)
 
 
-def shares(clips: int, streams: int) -> list[slice]:
-    """Clips shared out among streams as evenly as can be, so that processes share them out as one does.
+def shares(clips: int, streams: int, rng: np.random.Generator | None = None) -> list[slice]:
+    """Clips shared out among streams; where that leaves some over, `rng` draws the streams that get one more.
 
     Raises:
         ValueError: when some stream would get none.
     """
-    if clips < streams:
+    each, left = divmod(clips, streams)
+    if not each:
         raise ValueError(f"{clips} clips cannot be shared out among {streams} streams; take larger batches")
-    ends = [round(clips * part / streams) for part in range(streams + 1)]
+    more = set(_require(rng).permutation(streams)[:left]) if left else set()
+    ends = accumulate((each + (stream in more) for stream in range(streams)), initial=0)
     return [slice(first, end) for first, end in pairwise(ends)]
 
 
@@ -131,16 +136,18 @@ def _one_by_one(
     labels: Tensor,
     loss_of: Callable[[int, Tensor, Tensor, Streams], Tensor],
     backward: Backward,
+    counts: Callable[[int, Tensor], float] = lambda num_frames, truth: 1.0,
 ) -> Outcome:
     """A pass forward and back per stream in turn, over the clips that it is shown.
 
-    `loss_of` gets T, its logits and labels, and the logits of the streams before.
+    `loss_of` gets T, its logits and labels, and the logits of the streams before; `counts` gets T and the labels, and
+    says how much the loss counts for the gradients.
     """
     outcome = Outcome()
     for num_frames, part in shown.items():
         prediction, truth = model(streams[num_frames][part]), labels[part]
         loss = loss_of(num_frames, prediction, truth, outcome.logits)
-        backward(loss)
+        backward(loss * counts(num_frames, truth))
         outcome.logits[num_frames], outcome.losses[num_frames] = prediction.detach(), loss.detach()
         outcome.labels[num_frames] = truth
     return outcome

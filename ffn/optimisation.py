@@ -91,6 +91,7 @@ def rate(training: "Training", progress: float) -> float:
         start = training.warmup_rate
         return start + (1 - start) * progress / training.warmup
     if training.schedule == "step":
-        return training.decay ** bisect_right(training.milestones, progress * training.epochs)
+        epochs = round(progress * training.epochs, 6)  # or a step may come out just before the milestone that it is at
+        return training.decay ** bisect_right(training.milestones, epochs)
     rest = (progress - training.warmup) / (1 - training.warmup)
     return training.final_rate + (1 - training.final_rate) * (1 + cos(pi * rest)) / 2

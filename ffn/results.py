@@ -71,13 +71,20 @@ def spread(values: Sequence[float], style: str = ".1f") -> str:
     return f"{mean(values):{style}}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
-def summary(table: str, counts: Sequence[int], results: Path = RESULTS, paper: Path = PAPER) -> list[dict[str, str]]:
+def summary(
+    table: str,
+    counts: Sequence[int],
+    results: Path = RESULTS,
+    paper: Path = PAPER,
+    *,
+    seeds: Sequence[int] | None = None,
+) -> list[dict[str, str]]:
     """One row per line of a table: top-1 in percent, mean and standard deviation over seeds, then the paper's.
 
-    The paper's numbers are of other data (Something-Something V1) and networks, by frame count, separated by slashes;
-    its SlowFast sees twice the frames of ours.
+    Of all seeds, or the given ones. The paper's numbers are of other data (Something-Something V1) and networks, by
+    frame count, separated by slashes; its SlowFast sees twice the frames of ours.
     """
-    own = [row for row in read(results) if row["table"] == table]
+    own = [row for row in read(results) if row["table"] == table and (not seeds or int(row["seed"]) in seeds)]
     theirs = [row for row in read(paper) if row["table"] == table]
     stand_in = {"resnet10t": "resnet50"}
     if table == "5":

@@ -52,7 +52,7 @@ class Training:
     distillation: float = setting(1.0, "weight of the divergence from the longest stream, lambda of the paper's eq. 5")
     share: float = setting(0.5, "rho of mixed and rho' of proportional sampling")
     epochs: int = setting(16, "how often every video is seen")
-    batch_size: int = setting(16, "videos per step over all processes; every stream has as many clips")
+    batch_size: int = setting(16, "videos per step over all processes, in every stream (ffn-split shares them out)")
     optimiser: str = setting("adamw", "adamw or sgd")
     learning_rate: float = setting(3e-3, "the peak of the schedule")
     momentum: float = setting(0.9, "of sgd")
@@ -89,7 +89,7 @@ class Training:
                 hint = f"; {ELSEWHERE_HAD[value]}" if value in ELSEWHERE_HAD else ""
                 raise ValueError(f"unknown {name} {value!r}; there are {', '.join(known)}{hint}")
         self._check_numbers()
-        if list(self.milestones) != sorted(self.milestones):
+        if list(self.milestones) != sorted(self.milestones) or not all(map(isfinite, self.milestones)):
             raise ValueError(f"milestones are epochs one after another, got {self.milestones}")
 
     def _check_numbers(self) -> None:
@@ -233,7 +233,10 @@ class Trainer:
             raise ValueError(f"a batch of {step} videos cannot be shared by {processes} processes evenly")
         way = " or synchronise the norms" if processes > 1 and fewest > 1 else ""
         if step // processes < fewest:
-            raise ValueError(f"a step of {step} videos leaves a process fewer than {fewest}; take larger batches{way}")
+            raise ValueError(
+                f"a step of {step} videos leaves a process fewer than the {fewest} that {self.training.method} needs; "
+                f"take larger batches{way}"
+            )
         if videos // processes < fewest:
             least = fewest * processes
             raise ValueError(f"there are too few videos: {videos}, where a step takes at least {least}; add some{way}")

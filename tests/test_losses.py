@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pytest
@@ -42,6 +43,9 @@ class Drawing:
     def integers(self, high):
         assert self.index < high
         return self.index
+
+    def permutation(self, high):
+        return np.roll(np.arange(high), -self.index)
 
 
 class Seen:
@@ -196,38 +200,54 @@ def test_sampled_streams_are_drawn_evenly_and_need_a_generator():
         temporal_distillation(model, streams, labels, backward, sampled=True)
 
 
+@pytest.mark.parametrize("clips", [4, 5])
 @pytest.mark.parametrize("method", ["ffn", "ffn-labels"])
-def test_split_streams_have_the_gradients_of_all_over_every_way_to_share_the_clips_out(method):
+def test_split_streams_have_the_gradients_of_all_over_every_way_to_share_the_clips_out(method, clips):
     """Clips are shared out by their place in the batch, which an epoch's order draws: here each has each place once."""
-    model, streams, labels = problem(4)
+    model, streams, labels = problem(clips)
     model.eval()  # the statistics of a batch norm depend on what is beside a clip
     whole, split = copy.deepcopy(model), copy.deepcopy(model)
     METHODS[method](Settings())(whole, streams, labels, backward, Drawing())
-    for turn in range(4):
+    ways = list(product(range(clips), (0, 1)))
+    for turn, first in ways:
         turned = {t: clips.roll(turn, 0) for t, clips in streams.items()}
-        outcome = METHODS[f"{method}-split"](Settings())(split, turned, labels.roll(turn, 0), backward, Drawing())
-        assert {t: len(logits) for t, logits in outcome.logits.items()} == {8: 4, 4: 2, 2: 2}
+        rng = Drawing(index=first)
+        outcome = METHODS[f"{method}-split"](Settings())(split, turned, labels.roll(turn, 0), backward, rng)
+        sizes = {t: len(logits) for t, logits in outcome.logits.items()}
+        assert sizes[8] == sizes[4] + sizes[2] == clips
     want = gradients(whole)
     for name, gradient in gradients(split).items():
-        torch.testing.assert_close(gradient / 4, want[name], rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(gradient / len(ways), want[name], rtol=1e-9, atol=1e-12)
 
 
 def test_split_streams_are_taught_what_the_longest_says_of_their_own_clips():
     streams = {t: random_clips(t, 5, size=16) for t in FRAMES}
     labels = torch.arange(5)
     logits = {t: torch.randn(5, 7) for t in FRAMES}
-    shown = {t: part for t, part in zip((8, 4, 2), (slice(0, 5), slice(0, 2), slice(2, 5)), strict=True)}
+    shown = {t: part for t, part in zip((8, 4, 2), (slice(0, 5), slice(0, 3), slice(3, 5)), strict=True)}
     network = lambda clips: logits[clips.shape[1]][shown[clips.shape[1]]].clone().requires_grad_()  # noqa: E731
     outcome = METHODS["ffn-split"](Settings())(network, streams, labels, backward, Drawing())
     for t in (4, 2):
-        want = distillation(logits[t][shown[t]], logits[8][shown[t]]) * 2 * len(labels[shown[t]]) / 5
-        torch.testing.assert_close(outcome.losses[t], want)
+        torch.testing.assert_close(outcome.losses[t], distillation(logits[t][shown[t]], logits[8][shown[t]]))
         assert torch.equal(outcome.labels[t], labels[shown[t]])
 
 
-def test_clips_are_shared_out_evenly():
+@pytest.mark.parametrize("clips", [4, 5, 16, 17])
+def test_clips_are_shared_out_evenly_and_what_is_left_over_in_turn(clips):
+    rng = np.random.default_rng(0)
+    sizes = []
+    for _ in range(600):
+        parts = shares(clips, 3, rng)
+        assert [i for part in parts for i in range(clips)[part]] == list(range(clips))
+        sizes.append([part.stop - part.start for part in parts])
+    assert np.ptp(sizes, axis=1).max() <= 1
+    np.testing.assert_allclose(np.mean(sizes, axis=0), clips / 3, atol=0.06)
+
+
+def test_clips_that_can_be_shared_out_evenly_need_no_generator():
     assert shares(16, 2) == [slice(0, 8), slice(8, 16)]
-    assert [part.stop - part.start for part in shares(11, 3)] == [4, 3, 4]
+    with pytest.raises(ValueError, match="it needs an rng"):
+        shares(5, 2)
     with pytest.raises(ValueError, match="1 clips cannot be shared out among 2 streams; take larger batches"):
         shares(1, 2)
 

@@ -36,6 +36,14 @@ def test_norms_gains_and_biases_do_not_decay():
     assert len(decayed["params"]) + len(kept["params"]) == len(list(network().parameters()))
 
 
+@pytest.mark.parametrize(("epochs", "milestone"), [(22, 15), (23, 13), (26, 15)])
+def test_a_milestone_is_the_first_step_after_so_many_epochs(epochs, milestone):
+    training = Training(schedule="step", warmup=0.0, epochs=epochs, milestones=(milestone,))
+    for steps in (7, 150):
+        rates = [rate(training, step / (epochs * steps)) for step in range(epochs * steps)]
+        assert rates.index(0.1) == milestone * steps
+
+
 def test_gains_decay_when_asked():
     model = network()
     gains = {name for name, p in model.named_parameters() if p.ndim == 1 and "conv1" in name}

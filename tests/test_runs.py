@@ -598,7 +598,7 @@ def test_repeated_options_of_a_list_add_up(tmp_path, monkeypatch, words, chosen)
         ),
         ({"select": "8"}, r"select is mean, last or one of \(2, 4\), got '8'"),
         ({"cache": "yes"}, "cache is auto, on, off"),
-        ({"method": "single", "without": ("distillation",)}, "single has no distillation to leave out"),
+        ({"method": "single", "without": ("distillation",)}, "can be left out of ffn or ffn-labels, not of single"),
         ({"crop": 40}, "crop of 40 pixels must fit"),
         ({"frames": (8, 4)}, r"frames must be increasing positive integers .* got \(8, 4\)"),
         ({"streams": (3,)}, r"no stream of \(3,\) trains the branch 2; leave out --streams"),
@@ -684,6 +684,19 @@ def test_the_digest_stands_for_the_recipe_alone(experiment, videos, reference):
     ]
     others.append(replace(experiment, init=str(reference / "last.safetensors")))
     assert len({experiment.digest, *(other.digest for other in others)}) == 5
+
+
+def test_a_checkpoint_to_start_from_stands_for_downloaded_weights(experiment, reference, monkeypatch):
+    def offline(*args, pretrained, **kwargs):
+        if pretrained:
+            raise OSError("An error happened on the Hub. Please check your connection.")
+        return ffn.create_model(*args, **kwargs)
+
+    monkeypatch.setattr("ffn.experiment.create_model", offline)
+    pretrained = replace(experiment, pretrained=True)
+    with pytest.raises(OSError, match=r"not to be had \(An error happened on the Hub\); .*--no-pretrained"):
+        pretrained.build(2)
+    replace(pretrained, init=str(reference / "last.safetensors")).build(2)
 
 
 @pytest.mark.parametrize("part", ["private-norm", "alteration", "distillation", "sharing"])

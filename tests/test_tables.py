@@ -233,6 +233,9 @@ def test_a_summary_has_mean_and_spread_beside_the_paper(tmp_path):
     (row,) = results.summary("1", (4, 8, 16), tmp_path / "rows.csv")
     assert row["4"] == "51.0 ± 1.4"
     assert row["16"] == "-"
+    (one,) = results.summary("1", (4, 8, 16), tmp_path / "rows.csv", seeds=[2])
+    assert one["4"] == "52.0"
+    assert not results.summary("1", (4, 8, 16), tmp_path / "rows.csv", seeds=[1])
     assert row["paper"] == "42.85 / 48.20 / 50.79"
 
 

@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--only", nargs="+", help="networks of the demo, or tables, by name")
     parser.add_argument("--output", type=Path, help="where to (default: workbench/demo, workbench/results)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of tables and any-frame")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of tables and any-frame (default: 0 1 2, or all to show)")
     parser.add_argument("--device", default="cpu", help="that trains for tables and any-frame")
     parser.add_argument("--processes", type=int, default=1, help="that share the trainings for tables and any-frame")
     parser.add_argument("--show", action="store_true", help="print what is there, train nothing")
@@ -35,6 +35,8 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     if options.only and options.experiment not in ("demo", "tables"):
         raise ValueError(f"{options.experiment} is made as a whole; --only is for networks of the demo, or tables")
+    if options.seeds and min(options.seeds) < 0:
+        raise ValueError(f"a seed is a number from 0, got {min(options.seeds)}")
     EXPERIMENTS[options.experiment](options)
 
 
@@ -85,16 +87,18 @@ def _tables(options: argparse.Namespace) -> None:
     if not options.show:
         device(options.device)
         _train(partial(_make_tables, output, options.device, wanted, options.seeds), options.processes)
-    found = [(name, rows) for name in wanted if (rows := summary(name, TABLES[name].counts, output))]
+    summaries = {name: summary(name, TABLES[name].counts, output, seeds=options.seeds) for name in wanted}
+    found = [(name, rows) for name, rows in summaries.items() if rows]
     for name, rows in _some(found, output):
         print(f"\n{TABLES[name].title}: top-1 on moving_shapes, %, by number of frames; last what the paper has")
         print(table_of(rows))
 
 
-def _make_tables(output: Path, device: str, tables: list[str], seeds: list[int], report: "Report") -> None:
+def _make_tables(output: Path, device: str, tables: list[str], seeds: list[int] | None, report: "Report") -> None:
     from ffn.reproduction import Reproduction
+    from ffn.tables import SEEDS
 
-    Reproduction(output, device=device, report=report).run(tables, seeds)
+    Reproduction(output, device=device, report=report).run(tables, seeds or SEEDS)
 
 
 def _train(work: "Callable[[Report], None]", count: int) -> None:
@@ -151,11 +155,12 @@ def _any_frame(options: argparse.Namespace) -> None:
     print(verdict(found))
 
 
-def _compare_policies(output: Path, device: str, seeds: list[int], report: "Report") -> None:
+def _compare_policies(output: Path, device: str, seeds: list[int] | None, report: "Report") -> None:
     from ffn.policy_comparison import PolicyComparison
     from ffn.reproduction import Reproduction
+    from ffn.tables import SEEDS
 
-    PolicyComparison(Reproduction(device=device, report=report), output).run(seeds)
+    PolicyComparison(Reproduction(device=device, report=report), output).run(seeds or SEEDS)
 
 
 EXPERIMENTS = {"demo": _demo, "tables": _tables, "normalisation": _normalisation, "any-frame": _any_frame}
