@@ -356,13 +356,12 @@ def test_a_table_of_something_else_is_neither_shown_nor_written(fails, tmp_path,
 @pytest.mark.parametrize("experiment", ["normalisation", "any-frame"])
 def test_what_is_made_as_a_whole_has_no_parts_to_choose(fails, working, experiment):
     assert f"{experiment} is made as a whole; --only is for" in fails("reproduce", experiment, "--only", "nearest")
+    assert not working
 
 
-def test_a_seed_below_0_is_refused_before_any_work(fails, tmp_path):
-    assert "a seed is a number from 0, got -1" in fails(
-        "reproduce", "tables", "--seeds", "1", "-1", "--output", tmp_path / "new" / "rows.csv"
-    )
-    assert not (tmp_path / "new").exists()
+def test_a_seed_below_0_is_refused_before_any_work(fails, working, tmp_path):
+    output = tmp_path / "new" / "rows.csv"
+    assert "a seed is a number from 0, got -1" in fails("reproduce", "tables", "--seeds", "1", "-1", "--output", output)
     assert not working
 
 

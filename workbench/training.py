@@ -11,6 +11,7 @@ from ffn import moving_shapes
 from ffn.bundled import BACKBONE, PREPROCESSING
 from ffn.experiment import Experiment
 from ffn.files import read_csv
+from ffn.losses import parts
 from ffn.progress import Report
 from ffn.run_folder import CONFIG, RunError, read_config
 from ffn.runs import run
@@ -24,6 +25,7 @@ METHODS = {
     "single": "one frame count, an ordinary network",
     "ffn": "FFN, the paper's loss",
     "ffn-labels": "FFN, labels on every stream",
+    "ffn-labels-split": "FFN, labels, each video in two of the streams",
     "labels": "FFN without distillation",
     "proportional": "one network shown two counts in turn",
     "mixed": "one network shown two counts mixed",
@@ -87,7 +89,9 @@ class Plan:
     def seconds(self, cores: int) -> float:
         """About how long it takes on the embedded videos; validation costs a third of training, frame by frame."""
         classes = len(moving_shapes.CLASSES)
-        frames = self.per_class * sum(self.frames) + VALIDATION * (sum(TESTED) + sum(self.frames)) / 3
+        *shorter, longest = self.frames
+        shown = longest + sum(shorter) / parts(self.method, len(self.frames))
+        frames = self.per_class * shown + VALIDATION * (sum(TESTED) + sum(self.frames)) / 3
         return self.epochs * classes * frames / (PACE * cores)
 
 
