@@ -25,7 +25,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "single": {"method": "single"},
     "finetune": {"method": "single"},
     "mixed": {"method": "mixed", "streams": (4, 16), "share": 0.5},
+    "mixed-0.75": {"method": "mixed", "streams": (4, 16), "share": 0.75},
     "proportional": {"method": "proportional", "streams": (4, 16), "share": 0.5},
+    "proportional-0.75": {"method": "proportional", "streams": (4, 16), "share": 0.75},
     "ffn": {"method": "ffn"},
     "ffn-labels": {"method": "ffn-labels"},
     "ffn-labels-sampled": {"method": "ffn-labels-sampled"},
@@ -90,7 +92,8 @@ def entries(tables: Sequence[str] = tuple(TABLES)) -> list[Entry]:
     single = [Entry("", "single", (t,)) for t in whole]
     ffn = Entry("", "ffn", whole)
     variants = [Entry("", method, whole) for method in ("ffn-labels", "ffn-labels-sampled", "ffn-labels-split")]
-    baselines = [Entry("", method, (4, 16)) for method in ("mixed", "proportional", "finetune")]
+    mixtures = ("mixed", "mixed-0.75", "proportional", "proportional-0.75")
+    baselines = [Entry("", method, (4, 16)) for method in (*mixtures, "finetune")]
     ablations = [Entry("", method, whole) for method in METHODS if "without" in method]
     middle = [replace(ffn, frames=(4, t, 16)) for t in (10, 12)]
     more = [replace(ffn, frames=frames) for frames in ((4, 16), (4, 8, 12, 16))]
