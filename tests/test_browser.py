@@ -174,6 +174,7 @@ class Viewer:
         settled(self.page)
 
     def move(self, steps: int) -> None:
+        quiet(self.page)  # Streamlit may lose a key that is pressed while the page is drawn
         for _ in range(abs(steps)):
             self.page.get_by_role("slider").press("ArrowRight" if steps > 0 else "ArrowLeft")
         self.num_frames += steps
