@@ -201,6 +201,8 @@ class Experiment(Training):
         except ValueError:
             raise
         except OSError as error:
+            if not pretrained:
+                raise
             reason = str(error).split(". ")[0]
             raise OSError(
                 f"timm's weights of {self.architecture} are not to be had ({reason}); start from a file by --init, or "

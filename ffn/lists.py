@@ -25,9 +25,9 @@ CLASSES = "classes.txt"  # beside a manifest or list: the names of its classes, 
 MOST_CLASSES = 100_000  # a number beyond that is no label
 
 _NUMBER = re.compile(r"-?\d+")
-_SEVERAL = re.compile(r"-?\d+(\s*[\s,]\s*-?\d+)+")  # labels
 _LINE_END = re.compile(rb"\r\n?|\n")
 _GAP = r"\s*[\s,]\s*"
+_SEVERAL = re.compile(rf"{_NUMBER.pattern}({_GAP}{_NUMBER.pattern})+")  # labels
 _VIDEO = rf".+?\.(?:{'|'.join(suffix[1:] for suffix in SUFFIXES)})"
 _LINES = tuple(  # what a line of a list may be, the surest first: paths and names may hold spaces
     re.compile(pattern, re.IGNORECASE)

@@ -92,6 +92,7 @@ def temporal_distillation(
     if split and shorter:
         shown |= zip(shorter, shares(len(labels), len(shorter), rng), strict=True)
     times = len(shorter) if sampled or split else 1
+    counts = {t: 1.0 if t == longest else times * len(labels[part]) / len(labels) for t, part in shown.items()}
 
     def loss_of(num_frames: int, prediction: Tensor, truth: Tensor, logits: Streams) -> Tensor:
         if num_frames == longest:
@@ -99,10 +100,7 @@ def temporal_distillation(
         taught = weight * distillation(prediction, logits[longest][shown[num_frames]])
         return taught + F.cross_entropy(prediction, truth) if label_every_stream else taught
 
-    def counts(num_frames: int, truth: Tensor) -> float:
-        return 1.0 if num_frames == longest else times * len(truth) / len(labels)
-
-    return _one_by_one(model, streams, shown, labels, loss_of, backward, counts)
+    return _one_by_one(model, streams, shown, counts, labels, loss_of, backward)
 
 
 def shares(clips: int, streams: int, rng: np.random.Generator | None = None) -> list[slice]:
@@ -124,30 +122,31 @@ def labels_alone(
 ) -> Outcome:
     """Cross entropy on every stream, which learn nothing from each other: the ablation "w/o TD" of table 4."""
     shown = dict.fromkeys(sorted(streams, reverse=True), ALL)
-    return _one_by_one(
-        model, streams, shown, labels, lambda _, prediction, truth, __: F.cross_entropy(prediction, truth), backward
-    )
+
+    def loss_of(_: int, prediction: Tensor, truth: Tensor, __: Streams) -> Tensor:
+        return F.cross_entropy(prediction, truth)
+
+    return _one_by_one(model, streams, shown, dict.fromkeys(shown, 1.0), labels, loss_of, backward)
 
 
 def _one_by_one(
     model: Network,
     streams: Streams,
     shown: Mapping[int, slice],
+    counts: Mapping[int, float],
     labels: Tensor,
     loss_of: Callable[[int, Tensor, Tensor, Streams], Tensor],
     backward: Backward,
-    counts: Callable[[int, Tensor], float] = lambda num_frames, truth: 1.0,
 ) -> Outcome:
-    """A pass forward and back per stream in turn, over the clips that it is shown.
+    """A pass forward and back per stream in turn, over the clips that it is `shown`; its loss `counts` so much.
 
-    `loss_of` gets T, its logits and labels, and the logits of the streams before; `counts` gets T and the labels, and
-    says how much the loss counts for the gradients.
+    `loss_of` gets T, its logits and labels, and the logits of the streams before.
     """
     outcome = Outcome()
     for num_frames, part in shown.items():
         prediction, truth = model(streams[num_frames][part]), labels[part]
         loss = loss_of(num_frames, prediction, truth, outcome.logits)
-        backward(loss * counts(num_frames, truth))
+        backward(loss * counts[num_frames])
         outcome.logits[num_frames], outcome.losses[num_frames] = prediction.detach(), loss.detach()
         outcome.labels[num_frames] = truth
     return outcome

@@ -699,6 +699,15 @@ def test_a_checkpoint_to_start_from_stands_for_downloaded_weights(experiment, re
     replace(pretrained, init=str(reference / "last.safetensors")).build(2)
 
 
+def test_an_error_that_is_not_of_downloading_is_told_as_it_is(experiment, monkeypatch):
+    def unreadable(*args, **kwargs):
+        raise PermissionError("weights.pth may not be read")
+
+    monkeypatch.setattr("ffn.experiment.create_model", unreadable)
+    with pytest.raises(PermissionError, match=r"^weights.pth may not be read$"):
+        experiment.build(2)
+
+
 @pytest.mark.parametrize("part", ["private-norm", "alteration", "distillation", "sharing"])
 def test_every_part_can_be_left_out(experiment, tmp_path, part):
     (row,) = run(replace(experiment, epochs=1, without=(part,)), tmp_path / "run")
