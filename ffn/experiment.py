@@ -46,7 +46,8 @@ class Experiment(Training):
     pretrained: bool = setting(False, "start from timm's weights")
     init: str = setting("", "start from this checkpoint of the same architecture, every branch alike")
     model_options: dict[str, Any] = field(
-        default_factory=dict, metadata={"why": 'further arguments of create_model, as JSON: {"drop_rate": 0.5}'}
+        default_factory=dict,
+        metadata={"why": 'further arguments of create_model, as JSON: {"drop_rate": 0.5}', "needs": {}},
     )
     resize: int = setting(256, "pixels of the short side")
     crop: int = setting(224, "pixels of the square that the network sees")
@@ -54,7 +55,7 @@ class Experiment(Training):
     std: tuple[float, ...] = setting(IMAGENET_STD, "of pixel values in [0, 1]")
     channel_order: str = setting("RGB", "RGB or BGR")
     crop_kind: str = setting("random", "how crops are drawn: random, multiscale, jitter or resized")
-    resize_to: int = setting(0, "jitter: the short side is drawn between resize and this")
+    resize_to: int = setting(0, "jitter: the short side is drawn between resize and this", crop_kind=("jitter",))
     flip: str = setting("off", "mirrored half of the time: on, off where direction is the label, swap with labels")
     randaugment: str = setting("", "timm's policy, such as rand-m7-n4-mstd0.5-inc1")
     erasing: float = setting(0.0, "probability of an erased rectangle")

@@ -35,12 +35,16 @@ ELSEWHERE_HAD = {
     "finetune": "that is `--method single --init` with the checkpoint to start from",
     "ensemble": "that is several networks of `--method single`; `ffn reproduce tables` tests them together",
 }
+DISTILLING = tuple(method for method in METHODS if method.startswith("ffn"))
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def setting(default: Any, why: str) -> Any:
-    """A field of a config, with the reason for it; the command line shows it."""
-    return field(default=default, metadata={"why": why})
+def setting(default: Any, why: str, **needs: Iterable[str]) -> Any:
+    """A field of a config, with the reason for it, which the command line shows.
+
+    It changes nothing unless each of the other fields in `needs` has one of the values that are named there.
+    """
+    return field(default=default, metadata={"why": why, "needs": needs})
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,16 @@ class Training:
 
     method: str = setting("ffn", f"what a step does: {', '.join(METHODS)}")
     streams: tuple[int, ...] = setting((), "frame counts that are shown; by default the branches of the network")
-    distillation: float = setting(1.0, "weight of the divergence from the longest stream, lambda of the paper's eq. 5")
-    share: float = setting(0.5, "rho of mixed and rho' of proportional sampling")
+    distillation: float = setting(
+        1.0, "weight of the divergence from the longest stream, lambda of the paper's eq. 5", method=DISTILLING
+    )
+    share: float = setting(0.5, "rho of mixed and rho' of proportional sampling", method=("mixed", "proportional"))
     epochs: int = setting(16, "how often every video is seen")
     batch_size: int = setting(16, "videos per step over all processes, in every stream (ffn-split shares them out)")
     optimiser: str = setting("adamw", "adamw or sgd")
     learning_rate: float = setting(3e-3, "the peak of the schedule")
-    momentum: float = setting(0.9, "of sgd")
-    nesterov: bool = setting(False, "sgd looks ahead")
+    momentum: float = setting(0.9, "of sgd", optimiser=("sgd",))
+    nesterov: bool = setting(False, "sgd looks ahead", optimiser=("sgd",))
     weight_decay: float = setting(0.05, "not on norms, gains and biases: they have one dimension")
     decay_gains: bool = setting(False, "weight alteration decays towards none, as in the authors' 2D code")
     head_rate: float = setting(1.0, "how much faster the classifier learns; its bias twice that, unless this is 1")
@@ -64,10 +70,12 @@ class Training:
         "onecycle", "onecycle (which moves adamw's first beta from 0.95 to 0.85 and back), cosine or step"
     )
     warmup: float = setting(0.15, "share of all steps before the peak")
-    warmup_rate: float = setting(0.01, "cosine and step: where the warm-up starts, as a share of the peak")
-    final_rate: float = setting(0.0, "cosine: where it ends, as a share of the peak")
-    milestones: tuple[float, ...] = setting((), "step: epochs at which the learning rate drops")
-    decay: float = setting(0.1, "step: by which factor it drops")
+    warmup_rate: float = setting(
+        0.01, "cosine and step: where the warm-up starts, as a share of the peak", schedule=("cosine", "step")
+    )
+    final_rate: float = setting(0.0, "cosine: where it ends, as a share of the peak", schedule=("cosine",))
+    milestones: tuple[float, ...] = setting((), "step: epochs at which the learning rate drops", schedule=("step",))
+    decay: float = setting(0.1, "step: by which factor it drops", schedule=("step",))
     clip_gradient: float = setting(0.0, "largest norm of the gradient, in mixed precision too; 0: no limit")
     precision: str = setting("float32", "float32, or mixed with bfloat16 (on a CPU that has it) or float16 (on a GPU)")
     label_smoothing: float = setting(0.0, "share of the label spread over all classes")
@@ -91,6 +99,13 @@ class Training:
         self._check_numbers()
         if list(self.milestones) != sorted(self.milestones) or not all(map(isfinite, self.milestones)):
             raise ValueError(f"milestones are epochs one after another, got {self.milestones}")
+
+    def idle(self, names: Iterable[str]) -> Iterator[str]:
+        """One sentence for each of the settings of these names that changes nothing beside the others."""
+        for setting in (f for f in fields(self) if f.name in names):
+            for other, values in setting.metadata["needs"].items():
+                if (value := getattr(self, other)) not in values:
+                    yield f"{setting.name} changes nothing with the {other} {value}; it is for {', '.join(values)}"
 
     def _check_numbers(self) -> None:
         for name in (f.name for f in fields(self) if f.type in (int, float)):

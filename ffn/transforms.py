@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isfinite
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if not 0 < self.crop <= self.resize:
             raise ValueError(f"the crop of {self.crop} pixels must fit the short side of {self.resize}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        numbers = all(map(isfinite, (*self.mean, *self.std)))
+        if len(self.mean) != 3 or len(self.std) != 3 or not numbers or min(self.std) <= 0:
             raise ValueError(f"mean and std are three numbers, std above 0; got {self.mean} and {self.std}")
         if self.channel_order not in ("RGB", "BGR"):
             raise ValueError(f"channel_order is RGB or BGR, got {self.channel_order!r}")

@@ -38,6 +38,7 @@ def test_recipes_are_settings_of_a_run(recipe):
     assert experiment.preprocessing.crop == 224
     for name, value in TABLE[recipe].items():
         assert getattr(experiment, name) == value, name
+    assert not list(experiment.idle(RECIPES[recipe]))
 
 
 def test_every_architecture_takes_its_options(recipe):

@@ -568,6 +568,26 @@ def test_explicit_settings_come_before_those_of_the_recipe(videos, tmp_path, mon
 
 
 @pytest.mark.parametrize(
+    ("words", "vain"),
+    [
+        ("--momentum 0.8 --nesterov", ["momentum changes nothing with the optimiser adamw; it is for sgd", "nesterov"]),
+        ("--share 0.5", ["share changes nothing with the method ffn; it is for mixed, proportional"]),
+        ("--method labels --distillation 2", ["distillation changes nothing with the method labels; it is for ffn,"]),
+        ("--milestones 2 --decay 0.5", ["milestones changes nothing with the schedule onecycle", "decay"]),
+        ("--schedule step --milestones 2 --warmup-rate 0.1 --final-rate 0", ["final_rate"]),
+        ("--resize-to 300", ["resize_to changes nothing with the crop_kind random; it is for jitter"]),
+        ("--recipe tsm-sthv1 --schedule cosine --momentum 0.8", []),  # the recipe's milestones are not asked for here
+    ],
+)
+def test_settings_that_change_nothing_are_told(tmp_path, monkeypatch, capsys, words, vain):
+    monkeypatch.setattr("ffn.runs.run", lambda *_, **__: [])
+    assert main(["train", "-o", str(tmp_path / "run"), "--data", "videos", *words.split()]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == len(vain)
+    assert all(line.startswith(f"ffn train: {start}") for line, start in zip(told, vain, strict=True))
+
+
+@pytest.mark.parametrize(
     ("words", "chosen"),
     [
         ("--without sharing --without alteration", {"without": ["sharing", "alteration"]}),

@@ -101,6 +101,27 @@ def test_the_same_seed_gives_the_same_weights(brightness, settings):
     assert not torch.equal(one[0], other[0])
 
 
+@pytest.mark.parametrize(
+    ("values", "beside"),
+    [
+        ({"distillation": 2.0}, [{"method": "ffn"}, {"method": "labels"}]),
+        ({"share": 0.9}, [{"method": "proportional"}, {"method": "ffn"}]),
+        ({"momentum": 0.5, "nesterov": True}, [{"optimiser": "sgd"}, {"optimiser": "adamw"}]),
+        ({"warmup_rate": 0.5}, [{"schedule": "cosine"}, {"schedule": "onecycle"}]),
+        ({"final_rate": 0.5}, [{"schedule": "cosine"}, {"schedule": "step"}]),
+        ({"milestones": (1.0,), "decay": 0.5}, [{"schedule": "step"}, {"schedule": "cosine"}]),
+    ],
+)
+def test_what_is_called_idle_changes_nothing_and_all_else_does(brightness, values, beside):
+    plain, idle = [], []
+    for settings in beside:
+        one, other = trained(brightness, **settings)[0], trained(brightness, **settings, **values)[0]
+        plain.append(torch.equal(one, other))
+        idle.append(len(list(Training(**settings, **values).idle(values))))
+    assert plain == [False, True]
+    assert idle == [0, len(values)]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_repeats_itself_and_has_losses_that_are_numbers(brightness, method):
     one, again = (trained(brightness, method=method, **MIXED) for _ in range(2))

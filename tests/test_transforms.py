@@ -171,6 +171,7 @@ def test_bgr_networks_get_blue_first():
         ({"channel_order": "GBR"}, "channel_order is RGB or BGR, got 'GBR'"),
         ({"mean": (0.5,)}, "mean and std are three numbers"),
         ({"std": (1, 0, 1)}, "std above 0"),
+        ({"mean": (0.5, float("nan"), 0.5)}, "mean and std are three numbers.*nan"),
     ],
 )
 def test_impossible_preprocessing_is_explained(wrong, message):

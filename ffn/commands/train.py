@@ -70,6 +70,8 @@ def run(options: argparse.Namespace) -> None:
         if shared and options.device:
             raise ValueError("several processes share out the devices themselves; leave out --device")
         speaks = shared is None or shared.is_main_process
+        for vain in experiment.idle(_given(options)) if speaks else ():
+            print(f"ffn train: {vain}", file=sys.stderr)
         where = shared.device if shared else device(options.device or _best_device())
         training = runs.run(
             experiment, options.output, resume=options.resume, device=where, engine=shared, report=progress
@@ -90,8 +92,7 @@ def _experiment(options: argparse.Namespace) -> "Experiment":
     from ffn.recipes import RECIPES
     from ffn.run_folder import CONFIG, read_config
 
-    given = {f.name: getattr(options, f.name) for f in fields(Experiment) if hasattr(options, f.name)}
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    given = _given(options)
     for name in ("data", "validation", "init"):
         if given.get(name):
             given[name] = str(Path(given[name]).expanduser().absolute())  # a list has its videos beside the link
@@ -108,6 +109,14 @@ def _experiment(options: argparse.Namespace) -> "Experiment":
             "--data must say which videos to train on: a folder of class/video files, a manifest or a list"
         )
     return Experiment(**given)
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The explicit settings."""
+    from ffn.experiment import Experiment
+
+    given = {f.name: getattr(options, f.name) for f in fields(Experiment) if hasattr(options, f.name)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
 def _best_device() -> str:
