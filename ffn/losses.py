@@ -7,7 +7,7 @@ argument, so that a gradient scaler or a distributed engine can put its own in.
 Shapes: B clips, T frames, K classes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, pairwise
@@ -20,7 +20,18 @@ from torch import Tensor
 Backward = Callable[[Tensor], object]
 Network = Callable[[Tensor], Tensor]
 Streams = Mapping[int, Tensor]  # clips (B, T, C, H, W) of the same videos, by frame count
-ALL = slice(None)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which of a step's clips a stream sees, and how much their mean loss counts."""
+
+    clips: slice = field(default_factory=lambda: slice(None))
+    counts: float = 1.0
+
+
+# What a step shows of the shorter streams, which come longest first, given how many clips it has and its rng.
+Selection = Callable[[Sequence[int], int, np.random.Generator | None], dict[int, Shown]]
 
 
 @dataclass(frozen=True)
@@ -72,8 +83,7 @@ def temporal_distillation(
     *,
     weight: float = 1.0,
     label_every_stream: bool = False,
-    sampled: bool = False,
-    split: bool = False,
+    show: Selection | None = None,
 ) -> Outcome:
     """Cross entropy on the longest stream, whose detached prediction teaches the others (paper eq. 3-5).
 
@@ -81,72 +91,75 @@ def temporal_distillation(
         streams: one stream alone is ordinary training.
         weight: lambda of eq. 5.
         label_every_stream: cross entropy on the shorter streams too, which the paper does not do.
-        sampled: of the shorter streams only one, drawn by `rng`, which counts for all of them.
-        split: the clips are shared out among the shorter streams; every clip counts for all of them.
+        show: what the step shows of the shorter streams; by default all of it.
     """
     longest, *shorter = sorted(streams, reverse=True)
-    shown = dict.fromkeys((longest, *shorter), ALL)
-    if sampled and shorter:
-        drawn = shorter[_require(rng).integers(len(shorter))]
-        shown = {longest: ALL, drawn: ALL}
-    if split and shorter:
-        shown |= zip(shorter, shares(len(labels), len(shorter), rng), strict=True)
-    times = len(shorter) if sampled or split else 1
-    counts = {t: 1.0 if t == longest else times * len(labels[part]) / len(labels) for t, part in shown.items()}
+    shown = {longest: Shown()}
+    if shorter:
+        shown |= show(shorter, len(labels), rng) if show else dict.fromkeys(shorter, Shown())
 
     def loss_of(num_frames: int, prediction: Tensor, truth: Tensor, logits: Streams) -> Tensor:
         if num_frames == longest:
             return F.cross_entropy(prediction, truth)
-        taught = weight * distillation(prediction, logits[longest][shown[num_frames]])
+        taught = weight * distillation(prediction, logits[longest][shown[num_frames].clips])
         return taught + F.cross_entropy(prediction, truth) if label_every_stream else taught
 
-    return _one_by_one(model, streams, shown, counts, labels, loss_of, backward)
+    return _one_by_one(model, streams, shown, labels, loss_of, backward)
 
 
-def shares(clips: int, streams: int, rng: np.random.Generator | None = None) -> list[slice]:
-    """Clips shared out among streams; where that leaves some over, `rng` draws the streams that get one more.
+def one_of_them(shorter: Sequence[int], clips: int, rng: np.random.Generator | None) -> dict[int, Shown]:
+    """One stream, which counts for all of them."""
+    drawn = shorter[int(_require(rng).integers(len(shorter)))]
+    return {drawn: Shown(counts=len(shorter))}
+
+
+def shared_out(shorter: Sequence[int], clips: int, rng: np.random.Generator | None) -> dict[int, Shown]:
+    """A share of the clips in each stream; every clip counts for all of them.
+
+    Where sharing leaves some over, `rng` draws the streams that get one more.
 
     Raises:
         ValueError: when some stream would get none.
     """
+    streams = len(shorter)
     each, left = divmod(clips, streams)
     if not each:
         raise ValueError(f"{clips} clips cannot be shared out among {streams} streams; take larger batches")
     more = set(_require(rng).permutation(streams)[:left]) if left else set()
     ends = accumulate((each + (stream in more) for stream in range(streams)), initial=0)
-    return [slice(first, end) for first, end in pairwise(ends)]
+    shares = [Shown(slice(first, end), streams * (end - first) / clips) for first, end in pairwise(ends)]
+    return dict(zip(shorter, shares, strict=True))
 
 
 def labels_alone(
     model: Network, streams: Streams, labels: Tensor, backward: Backward, rng: np.random.Generator | None = None
 ) -> Outcome:
     """Cross entropy on every stream, which learn nothing from each other: the ablation "w/o TD" of table 4."""
-    shown = dict.fromkeys(sorted(streams, reverse=True), ALL)
+    shown = dict.fromkeys(sorted(streams, reverse=True), Shown())
 
     def loss_of(_: int, prediction: Tensor, truth: Tensor, __: Streams) -> Tensor:
         return F.cross_entropy(prediction, truth)
 
-    return _one_by_one(model, streams, shown, dict.fromkeys(shown, 1.0), labels, loss_of, backward)
+    return _one_by_one(model, streams, shown, labels, loss_of, backward)
 
 
 def _one_by_one(
     model: Network,
     streams: Streams,
-    shown: Mapping[int, slice],
-    counts: Mapping[int, float],
+    shown: Mapping[int, Shown],
     labels: Tensor,
     loss_of: Callable[[int, Tensor, Tensor, Streams], Tensor],
     backward: Backward,
 ) -> Outcome:
-    """A pass forward and back per stream in turn, over the clips that it is `shown`; its loss `counts` so much.
+    """A pass forward and back per stream that is `shown`, in turn.
 
     `loss_of` gets T, its logits and labels, and the logits of the streams before.
     """
     outcome = Outcome()
     for num_frames, part in shown.items():
-        prediction, truth = model(streams[num_frames][part]), labels[part]
+        prediction, truth = model(streams[num_frames][part.clips]), labels[part.clips]
         loss = loss_of(num_frames, prediction, truth, outcome.logits)
-        backward(loss * counts[num_frames])
+        backward(loss * part.counts)
         outcome.logits[num_frames], outcome.losses[num_frames] = prediction.detach(), loss.detach()
         outcome.labels[num_frames] = truth
     return outcome
@@ -190,10 +203,10 @@ def _distilling(**how: Any) -> Callable[[Settings], Method]:
 METHODS: dict[str, Callable[[Settings], Method]] = {
     "ffn": _distilling(),
     "ffn-labels": _distilling(label_every_stream=True),
-    "ffn-sampled": _distilling(sampled=True),
-    "ffn-labels-sampled": _distilling(label_every_stream=True, sampled=True),
-    "ffn-split": _distilling(split=True),
-    "ffn-labels-split": _distilling(label_every_stream=True, split=True),
+    "ffn-sampled": _distilling(show=one_of_them),
+    "ffn-labels-sampled": _distilling(label_every_stream=True, show=one_of_them),
+    "ffn-split": _distilling(show=shared_out),
+    "ffn-labels-split": _distilling(label_every_stream=True, show=shared_out),
     "labels": lambda settings: labels_alone,
     "single": lambda settings: labels_alone,
     "proportional": lambda settings: partial(proportional_sampling, share=settings.share),

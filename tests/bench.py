@@ -27,7 +27,7 @@ from ffn import moving_shapes, tables, train
 from ffn.bundled import DEMO, PREPROCESSING
 from ffn.costs import parameters, saved_activations
 from ffn.experiment import Experiment
-from ffn.losses import temporal_distillation
+from ffn.losses import Selection, shared_out, temporal_distillation
 from ffn.order import InOrder
 from ffn.provenance import machine
 from ffn.sampling import segment_indices, stream_indices
@@ -139,7 +139,7 @@ def routing(num_frames: int = 4, size: int = 64, calls: int = 1000) -> list[Row]
 
 
 def step(
-    model: ffn.FrameFlexible, batch: int, size: int, frames: Sequence[int] = (), *, split: bool = False
+    model: ffn.FrameFlexible, batch: int, size: int, frames: Sequence[int] = (), *, show: Selection | None = None
 ) -> Callable[[], None]:
     """One training step of a model: its streams, or those of some `frames`, without the optimiser."""
     streams = {t: torch.randn(batch, t, 3, size, size) for t in frames or model.frames}
@@ -148,7 +148,7 @@ def step(
 
     def run() -> None:
         model.zero_grad()
-        temporal_distillation(model, streams, labels, Tensor.backward, split=split)
+        temporal_distillation(model, streams, labels, Tensor.backward, show=show)
 
     return run
 
@@ -176,7 +176,7 @@ def training(batch: int = 8, size: int = 64, pairs: int = 6) -> list[Row]:
 def efficient(flexible: ffn.FrameFlexible, plain: ffn.FrameFlexible, batch: int, size: int, pairs: int) -> list[Row]:
     """Steps that show less of the shorter streams: one of them (both draws once, over two plain steps), or a part."""
     draws = [step(flexible, batch, size, (t, 16)) for t in (4, 8)]
-    split, alone = step(flexible, batch, size, split=True), step(plain, batch, size)
+    split, alone = step(flexible, batch, size, show=shared_out), step(plain, batch, size)
     sampled = [seconds / 2 for seconds in interleaved(lambda: [d() for d in draws], lambda: [alone(), alone()], pairs)]
     shared = interleaved(split, alone, pairs)
     return [

@@ -15,7 +15,7 @@ from bench import FRAMES, Row, interleaved, report
 from torch import Tensor
 
 import ffn
-from ffn.losses import temporal_distillation
+from ffn.losses import Selection, shared_out, temporal_distillation
 
 DEVICE = torch.device("cuda")
 BATCH, SIZE, CLASSES = 8, 224, 174
@@ -26,7 +26,9 @@ def clock() -> float:
     return time.perf_counter()
 
 
-def step(model: ffn.FrameFlexible, precision: torch.dtype, frames=(), *, split: bool = False) -> Callable[[], None]:
+def step(
+    model: ffn.FrameFlexible, precision: torch.dtype, frames=(), *, show: Selection | None = None
+) -> Callable[[], None]:
     """One training step of a model, without the optimiser: its streams, or those of some `frames`."""
     streams = {t: torch.randn(BATCH, t, 3, SIZE, SIZE, device=DEVICE) for t in frames or model.frames}
     labels = torch.arange(BATCH, device=DEVICE)
@@ -38,7 +40,7 @@ def step(model: ffn.FrameFlexible, precision: torch.dtype, frames=(), *, split: 
 
     def run() -> None:
         model.zero_grad(set_to_none=False)
-        temporal_distillation(predict, streams, labels, Tensor.backward, split=split)
+        temporal_distillation(predict, streams, labels, Tensor.backward, show=show)
 
     return run
 
@@ -63,7 +65,7 @@ def training(precision: torch.dtype, pairs: int = 6) -> list[Row]:
     seconds = interleaved(ours, other, pairs, clock)
     draws = [step(flexible, precision, (t, 16)) for t in (4, 8)]
     drawn = interleaved(lambda: [draw() for draw in draws], lambda: [other() for _ in draws], pairs, clock)
-    split = interleaved(step(flexible, precision, split=True), other, pairs, clock)
+    split = interleaved(step(flexible, precision, show=shared_out), other, pairs, clock)
     what = f"FFN(4, 8, 16) training step over a 16-frame one, resnet50, batch {BATCH}, {SIZE} px, {str(precision)[6:]}"
     return [
         Row(f"{what}: memory", *(f"{n / 2**20:.0f} MiB" for n in held), held[0] / held[1], 1.02),

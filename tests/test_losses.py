@@ -13,11 +13,13 @@ from conftest import random_clips, small
 
 from ffn.losses import (
     METHODS,
+    Shown,
     distillation,
     labels_alone,
     mixed_sampling,
+    one_of_them,
     proportional_sampling,
-    shares,
+    shared_out,
     temporal_distillation,
 )
 
@@ -197,7 +199,7 @@ def test_sampled_streams_are_drawn_evenly_and_need_a_generator():
     assert set(drawn) == {2, 4}
     assert 70 < drawn.count(2) < 130
     with pytest.raises(ValueError, match="it needs an rng"):
-        temporal_distillation(model, streams, labels, backward, sampled=True)
+        temporal_distillation(model, streams, labels, backward, show=one_of_them)
 
 
 @pytest.mark.parametrize("clips", [4, 5])
@@ -237,7 +239,7 @@ def test_clips_are_shared_out_evenly_and_what_is_left_over_in_turn(clips):
     rng = np.random.default_rng(0)
     sizes = []
     for _ in range(600):
-        parts = shares(clips, 3, rng)
+        parts = [shown.clips for shown in shared_out((6, 4, 2), clips, rng).values()]
         assert [i for part in parts for i in range(clips)[part]] == list(range(clips))
         sizes.append([part.stop - part.start for part in parts])
     assert np.ptp(sizes, axis=1).max() <= 1
@@ -245,11 +247,11 @@ def test_clips_are_shared_out_evenly_and_what_is_left_over_in_turn(clips):
 
 
 def test_clips_that_can_be_shared_out_evenly_need_no_generator():
-    assert shares(16, 2) == [slice(0, 8), slice(8, 16)]
+    assert shared_out((4, 2), 16, None) == {4: Shown(slice(0, 8)), 2: Shown(slice(8, 16))}
     with pytest.raises(ValueError, match="it needs an rng"):
-        shares(5, 2)
+        shared_out((4, 2), 5, None)
     with pytest.raises(ValueError, match="1 clips cannot be shared out among 2 streams; take larger batches"):
-        shares(1, 2)
+        shared_out((4, 2), 1, None)
 
 
 @pytest.mark.parametrize("method", ["labels", "single"])
