@@ -100,6 +100,8 @@ class Experiment(Training):
                 f"{self.method} shows two frame counts to a network of one branch, got the streams {shown} and the "
                 f"branches {frames}; the paper's is `--frames 16 --streams 4 16`"
             )
+        if self.method == "ffn-thinned" and not self.share and len(shown) > 2:
+            raise ValueError(f"a share of 0 shows {shown[1]} frames never; raise --share, or leave that branch out")
         if idle := sorted(set(frames) - {nearest(t, frames) for t in shown}):
             raise ValueError(f"no stream of {shown} trains the branch {idle[0]}; leave out --streams, or add it there")
 

@@ -131,6 +131,13 @@ def shared_out(shorter: Sequence[int], clips: int, rng: np.random.Generator | No
     return dict(zip(shorter, shares, strict=True))
 
 
+def thinned(shorter: Sequence[int], clips: int, rng: np.random.Generator | None, *, share: float) -> dict[int, Shown]:
+    """The shortest stream, and each of the others with probability `share`."""
+    *middle, shortest = shorter
+    shown = [t for t in middle if _require(rng).random() < share]
+    return dict.fromkeys((*shown, shortest), Shown())
+
+
 def labels_alone(
     model: Network, streams: Streams, labels: Tensor, backward: Backward, rng: np.random.Generator | None = None
 ) -> Outcome:
@@ -207,6 +214,7 @@ METHODS: dict[str, Callable[[Settings], Method]] = {
     "ffn-labels-sampled": _distilling(label_every_stream=True, show=one_of_them),
     "ffn-split": _distilling(show=shared_out),
     "ffn-labels-split": _distilling(label_every_stream=True, show=shared_out),
+    "ffn-thinned": lambda settings: _distilling(show=partial(thinned, share=settings.share))(settings),
     "labels": lambda settings: labels_alone,
     "single": lambda settings: labels_alone,
     "proportional": lambda settings: partial(proportional_sampling, share=settings.share),

@@ -32,6 +32,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "ffn-labels": {"method": "ffn-labels"},
     "ffn-labels-sampled": {"method": "ffn-labels-sampled"},
     "ffn-labels-split": {"method": "ffn-labels-split"},
+    "ffn-thinned": {"method": "ffn-thinned", "share": 0.25},
     **{
         f"ffn-without-{part}": {"method": "ffn", "without": (part,)}
         for part in ("private-norm", "alteration", "distillation", "sharing")
@@ -91,7 +92,8 @@ def entries(tables: Sequence[str] = tuple(TABLES)) -> list[Entry]:
     whole = (4, 8, 16)
     single = [Entry("", "single", (t,)) for t in whole]
     ffn = Entry("", "ffn", whole)
-    variants = [Entry("", method, whole) for method in ("ffn-labels", "ffn-labels-sampled", "ffn-labels-split")]
+    efficient = ("ffn-labels-sampled", "ffn-labels-split", "ffn-thinned")
+    variants = [Entry("", method, whole) for method in ("ffn-labels", *efficient)]
     mixtures = ("mixed", "mixed-0.75", "proportional", "proportional-0.75")
     baselines = [Entry("", method, (4, 16)) for method in (*mixtures, "finetune")]
     ablations = [Entry("", method, whole) for method in METHODS if "without" in method]

@@ -56,7 +56,11 @@ class Training:
     distillation: float = setting(
         1.0, "weight of the divergence from the longest stream, lambda of the paper's eq. 5", method=DISTILLING
     )
-    share: float = setting(0.5, "rho of mixed and rho' of proportional sampling", method=("mixed", "proportional"))
+    share: float = setting(
+        0.5,
+        "rho of mixed and rho' of proportional sampling; how often ffn-thinned shows each middle stream",
+        method=("mixed", "proportional", "ffn-thinned"),
+    )
     epochs: int = setting(16, "how often every video is seen")
     batch_size: int = setting(16, "videos per step over all processes, in every stream (ffn-split shares them out)")
     optimiser: str = setting("adamw", "adamw or sgd")

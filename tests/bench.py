@@ -169,16 +169,22 @@ def training(batch: int = 8, size: int = 64, pairs: int = 6) -> list[Row]:
     return [
         Row(f"{name}: saved activations", f"{ours / 2**20:.0f} MiB", f"{other / 2**20:.0f} MiB", ours / other, 1.02),
         Row(f"{name}: time", f"{seconds[0]:.2f} s", f"{seconds[1]:.2f} s", seconds[0] / seconds[1], 1.05 * 28 / 16),
-        *efficient(flexible, plain, batch, size, pairs),
+        *efficient(flexible, plain, batch, size, pairs, seconds),
     ]
 
 
-def efficient(flexible: ffn.FrameFlexible, plain: ffn.FrameFlexible, batch: int, size: int, pairs: int) -> list[Row]:
-    """Steps that show less of the shorter streams: one of them (both draws once, over two plain steps), or a part."""
+def efficient(
+    flexible: ffn.FrameFlexible, plain: ffn.FrameFlexible, batch: int, size: int, pairs: int, whole: Sequence[float]
+) -> list[Row]:
+    """Steps that show less of the shorter streams, over plain ones; `whole` has a step of all streams and one beside it.
+
+    One of the shorter streams (both draws once, over two plain steps), a part of each, or the middle one now and then.
+    """
     draws = [step(flexible, batch, size, (t, 16)) for t in (4, 8)]
     split, alone = step(flexible, batch, size, show=shared_out), step(plain, batch, size)
     sampled = [seconds / 2 for seconds in interleaved(lambda: [d() for d in draws], lambda: [alone(), alone()], pairs)]
-    shared = interleaved(split, alone, pairs)
+    shared, ends = interleaved(split, alone, pairs), interleaved(draws[0], alone, pairs)
+    variants = {"sampled": sampled, "split": shared, "thinned": mean_step(whole, ends)}
     return [
         Row(
             f"one step of the {name} variant over one 16-frame step, batch {batch}: time",
@@ -187,8 +193,14 @@ def efficient(flexible: ffn.FrameFlexible, plain: ffn.FrameFlexible, batch: int,
             ours / other,
             1.4,
         )
-        for name, (ours, other) in (("sampled", sampled), ("split", shared))
+        for name, (ours, other) in variants.items()
     ]
+
+
+def mean_step(whole: Sequence[float], ends: Sequence[float]) -> list[float]:
+    """Seconds of a thinned step, and of a plain one beside it, from those with the middle stream and without."""
+    share = tables.METHODS["ffn-thinned"]["share"]
+    return [share * with_it + (1 - share) * without for with_it, without in zip(whole, ends, strict=True)]
 
 
 # 3. Decoding three streams in one pass against three reads

@@ -21,7 +21,7 @@ def test_three_streams_hold_no_more_activations_than_the_longest():
 def test_a_joint_backward_is_noticed(monkeypatch):
     kept = []
 
-    def joint(model, streams, labels, backward, *, split):
+    def joint(model, streams, labels, backward, *, show):
         kept.append(sum(model(clips).square().sum() for clips in streams.values()))
         backward(kept.pop())
 

@@ -125,9 +125,11 @@ def same_rows(one, other):
         assert row.losses == pytest.approx(wanted.losses, rel=1e-9)
 
 
-@pytest.mark.parametrize("method", ["ffn", "ffn-labels-sampled", "ffn-labels-split", "mixed"])
+@pytest.mark.parametrize("method", ["ffn", "ffn-labels-sampled", "ffn-labels-split", "ffn-thinned", "mixed"])
 def test_two_processes_train_as_one_with_twice_the_batch(together, videos, method):
-    frames = (1, 2, 4) if "-s" in method else FRAMES  # so that there are streams to choose from, or to share out among
+    frames = (
+        FRAMES if method in ("ffn", "mixed") else (1, 2, 4)
+    )  # so that there are streams to choose from, or to share out among
     options = {"training": {"method": method, "momentum": 0.9}, "frames": frames, **GROUPS}
     weights, rows = trained(videos, **options)
     for other, its_rows in together(trained, videos, **options):

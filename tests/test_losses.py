@@ -21,6 +21,7 @@ from ffn.losses import (
     proportional_sampling,
     shared_out,
     temporal_distillation,
+    thinned,
 )
 
 FRAMES = (2, 4, 8)
@@ -252,6 +253,29 @@ def test_clips_that_can_be_shared_out_evenly_need_no_generator():
         shared_out((4, 2), 5, None)
     with pytest.raises(ValueError, match="1 clips cannot be shared out among 2 streams; take larger batches"):
         shared_out((4, 2), 1, None)
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0.24, (8, 4, 2)), (0.25, (8, 2))])
+def test_a_thinned_step_is_one_of_the_streams_that_it_shows(number, shown):
+    model, streams, labels = problem()
+    other = copy.deepcopy(model)
+    want = METHODS["ffn"](Settings())(other, {t: streams[t] for t in shown}, labels, backward, Drawing()).losses
+    thin = METHODS["ffn-thinned"](Settings(share=0.25))
+    assert thin(model, streams, labels, backward, Drawing(number)).losses == want
+    assert list(want) == list(shown)
+    for name, gradient in gradients(other).items():
+        torch.testing.assert_close(gradients(model)[name], gradient, rtol=0, atol=0)
+
+
+def test_what_lies_between_the_ends_is_thinned_stream_by_stream():
+    rng = np.random.default_rng(0)
+    drawn = [thinned((12, 8, 4), 3, rng, share=0.3) for _ in range(600)]
+    for t, share in ((12, 0.3), (8, 0.3), (4, 1.0)):
+        assert np.mean([t in shown for shown in drawn]) == pytest.approx(share, abs=0.05)
+    assert any(12 in shown and 8 not in shown for shown in drawn)
+    with pytest.raises(ValueError, match="it needs an rng"):
+        thinned((8, 4), 3, None, share=0.3)
+    assert thinned((4,), 3, None, share=0.3) == {4: Shown()}
 
 
 @pytest.mark.parametrize("method", ["labels", "single"])

@@ -571,7 +571,7 @@ def test_explicit_settings_come_before_those_of_the_recipe(videos, tmp_path, mon
     ("words", "vain"),
     [
         ("--momentum 0.8 --nesterov", ["momentum changes nothing with the optimiser adamw; it is for sgd", "nesterov"]),
-        ("--share 0.5", ["share changes nothing with the method ffn; it is for mixed, proportional"]),
+        ("--share 0.5", ["share changes nothing with the method ffn; it is for mixed, proportional, ffn-thinned"]),
         ("--method labels --distillation 2", ["distillation changes nothing with the method labels; it is for ffn,"]),
         ("--milestones 2 --decay 0.5", ["milestones changes nothing with the schedule onecycle", "decay"]),
         ("--schedule step --milestones 2 --warmup-rate 0.1 --final-rate 0", ["final_rate"]),
