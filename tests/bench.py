@@ -176,7 +176,7 @@ def training(batch: int = 8, size: int = 64, pairs: int = 6) -> list[Row]:
 def efficient(
     flexible: ffn.FrameFlexible, plain: ffn.FrameFlexible, batch: int, size: int, pairs: int, whole: Sequence[float]
 ) -> list[Row]:
-    """Steps that show less of the shorter streams, over plain ones; `whole` has a step of all streams and one beside it.
+    """Steps that show less of the shorter streams, over plain ones; `whole` has one that shows all, likewise.
 
     One of the shorter streams (both draws once, over two plain steps), a part of each, or the middle one now and then.
     """
