@@ -34,6 +34,11 @@ class Shown:
 Selection = Callable[[Sequence[int], int, np.random.Generator | None], dict[int, Shown]]
 
 
+def all_of_them(shorter: Sequence[int], clips: int, rng: np.random.Generator | None) -> dict[int, Shown]:
+    """Every stream, as the paper does."""
+    return dict.fromkeys(shorter, Shown())
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a step gave, by the frame count of the streams that ran, all detached.
@@ -83,7 +88,7 @@ def temporal_distillation(
     *,
     weight: float = 1.0,
     label_every_stream: bool = False,
-    show: Selection | None = None,
+    show: Selection = all_of_them,
 ) -> Outcome:
     """Cross entropy on the longest stream, whose detached prediction teaches the others (paper eq. 3-5).
 
@@ -91,12 +96,12 @@ def temporal_distillation(
         streams: one stream alone is ordinary training.
         weight: lambda of eq. 5.
         label_every_stream: cross entropy on the shorter streams too, which the paper does not do.
-        show: what the step shows of the shorter streams; by default all of it.
+        show: what the step shows of the shorter streams.
     """
     longest, *shorter = sorted(streams, reverse=True)
     shown = {longest: Shown()}
     if shorter:
-        shown |= show(shorter, len(labels), rng) if show else dict.fromkeys(shorter, Shown())
+        shown |= show(shorter, len(labels), rng)
 
     def loss_of(num_frames: int, prediction: Tensor, truth: Tensor, logits: Streams) -> Tensor:
         if num_frames == longest:
@@ -214,7 +219,9 @@ METHODS: dict[str, Callable[[Settings], Method]] = {
     "ffn-labels-sampled": _distilling(label_every_stream=True, show=one_of_them),
     "ffn-split": _distilling(show=shared_out),
     "ffn-labels-split": _distilling(label_every_stream=True, show=shared_out),
-    "ffn-thinned": lambda settings: _distilling(show=partial(thinned, share=settings.share))(settings),
+    "ffn-thinned": lambda settings: partial(
+        temporal_distillation, weight=settings.distillation, show=partial(thinned, share=settings.share)
+    ),
     "labels": lambda settings: labels_alone,
     "single": lambda settings: labels_alone,
     "proportional": lambda settings: partial(proportional_sampling, share=settings.share),

@@ -106,10 +106,10 @@ class Training:
 
     def idle(self, names: Iterable[str]) -> Iterator[str]:
         """One sentence for each of the settings of these names that changes nothing beside the others."""
-        for setting in (f for f in fields(self) if f.name in names):
-            for other, values in setting.metadata["needs"].items():
+        for own in (f for f in fields(self) if f.name in names):
+            for other, values in own.metadata["needs"].items():
                 if (value := getattr(self, other)) not in values:
-                    yield f"{setting.name} changes nothing with the {other} {value}; it is for {', '.join(values)}"
+                    yield f"{own.name} changes nothing with the {other} {value}; it is for {', '.join(values)}"
 
     def _check_numbers(self) -> None:
         for name in (f.name for f in fields(self) if f.type in (int, float)):

@@ -27,7 +27,7 @@ from ffn import moving_shapes, tables, train
 from ffn.bundled import DEMO, PREPROCESSING
 from ffn.costs import parameters, saved_activations
 from ffn.experiment import Experiment
-from ffn.losses import Selection, shared_out, temporal_distillation
+from ffn.losses import Selection, all_of_them, shared_out, temporal_distillation
 from ffn.order import InOrder
 from ffn.provenance import machine
 from ffn.sampling import segment_indices, stream_indices
@@ -139,7 +139,7 @@ def routing(num_frames: int = 4, size: int = 64, calls: int = 1000) -> list[Row]
 
 
 def step(
-    model: ffn.FrameFlexible, batch: int, size: int, frames: Sequence[int] = (), *, show: Selection | None = None
+    model: ffn.FrameFlexible, batch: int, size: int, frames: Sequence[int] = (), *, show: Selection = all_of_them
 ) -> Callable[[], None]:
     """One training step of a model: its streams, or those of some `frames`, without the optimiser."""
     streams = {t: torch.randn(batch, t, 3, size, size) for t in frames or model.frames}

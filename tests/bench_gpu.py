@@ -15,7 +15,7 @@ from bench import FRAMES, Row, interleaved, mean_step, report
 from torch import Tensor
 
 import ffn
-from ffn.losses import Selection, shared_out, temporal_distillation
+from ffn.losses import Selection, all_of_them, shared_out, temporal_distillation
 
 DEVICE = torch.device("cuda")
 BATCH, SIZE, CLASSES = 8, 224, 174
@@ -27,7 +27,7 @@ def clock() -> float:
 
 
 def step(
-    model: ffn.FrameFlexible, precision: torch.dtype, frames=(), *, show: Selection | None = None
+    model: ffn.FrameFlexible, precision: torch.dtype, frames=(), *, show: Selection = all_of_them
 ) -> Callable[[], None]:
     """One training step of a model, without the optimiser: its streams, or those of some `frames`."""
     streams = {t: torch.randn(BATCH, t, 3, SIZE, SIZE, device=DEVICE) for t in frames or model.frames}

@@ -621,6 +621,10 @@ def test_repeated_options_of_a_list_add_up(tmp_path, monkeypatch, words, chosen)
         ({"method": "single", "without": ("distillation",)}, "can be left out of ffn or ffn-labels, not of single"),
         ({"crop": 40}, "crop of 40 pixels must fit"),
         ({"frames": (8, 4)}, r"frames must be increasing positive integers .* got \(8, 4\)"),
+        (
+            {"method": "ffn-thinned", "frames": (2, 4, 8), "share": 0.0},
+            "a share of 0 shows 4 frames never; raise --share",
+        ),
         ({"streams": (3,)}, r"no stream of \(3,\) trains the branch 2; leave out --streams"),
         ({"streams": (4, 4)}, r"must be increasing positive integers .* got \(4, 4\)"),
         ({"method": "single"}, r"single trains at one frame count, got \(2, 4\); give it one, or take"),

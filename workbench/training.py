@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ffn import moving_shapes
+from ffn import moving_shapes, tables
 from ffn.bundled import BACKBONE, PREPROCESSING
 from ffn.experiment import Experiment
 from ffn.files import read_csv
@@ -29,7 +29,7 @@ METHODS = {
     "proportional": "one network shown two counts in turn",
     "mixed": "one network shown two counts mixed",
 }
-SHARES = {"ffn-thinned": 0.25}  # of the others the default
+SHARES = {"ffn-thinned": tables.METHODS["ffn-thinned"]["share"]}  # of the others the default
 SHOWN_TO_ONE = ("proportional", "mixed")  # two counts through a network of one branch
 
 
