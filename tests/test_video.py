@@ -1,5 +1,7 @@
 """Decoding: exactly the frames that were asked for, or an error that names the file."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import av
 import numpy as np
 import pytest
@@ -28,13 +30,20 @@ FORMATS = {
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Makes the file of one of the formats, once."""
+    """Makes the file of one of the formats, once.
+
+    In a thread of its own: of root, SVT-AV1 makes the thread that calls it a real-time one of the highest priority,
+    which starved all other processes for as long as the tests went on in it.
+    """
     folder, frames = tmp_path_factory.mktemp("formats"), counting_frames(48, 64)
 
     def make(name):
         codec, options = FORMATS[name]
         path = folder / name
-        return path if path.exists() else write_video(path, frames, codec, options)
+        if not path.exists():
+            with ThreadPoolExecutor(1) as encoder:
+                encoder.submit(write_video, path, frames, codec, options).result()
+        return path
 
     return make
 
