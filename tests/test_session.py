@@ -1,5 +1,7 @@
 """Results are computed once, wanted ones first, remembered by content, and stop when asked."""
 
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -128,6 +130,29 @@ def test_cancelling_stops_at_the_next_step_and_resuming_goes_on(tmp_path):
     assert not sweep.running
     sweep.resume()
     assert set(finished(sweep).records) == {1, 2}
+
+
+UNDER_WAY = """
+import threading, torch
+from workbench.background import Task
+
+layers = torch.nn.Sequential(*(torch.nn.Conv2d(16, 16, 3) for _ in range(20)))
+begun = threading.Event()
+
+def work(progress):
+    for done in range(10**9):
+        layers(torch.randn(8, 16, 64, 64)).sum().backward()
+        progress(done, 10**9)
+        begun.set()
+
+Task(work).start()
+begun.wait()
+"""
+
+
+def test_work_that_is_under_way_does_not_abort_a_process_that_ends():
+    ended = subprocess.run([sys.executable, "-c", UNDER_WAY], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_failure_is_a_sentence_not_a_lost_thread(tmp_path):

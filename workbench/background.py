@@ -1,7 +1,9 @@
 """What is slow, in threads of its own: the page asks what is known by now and never waits."""
 
+import atexit
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ GRID = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)  # measured by itself for chec
 SLIDER = range(1, 33)
 IDLE_BUDGET = 60.0  # seconds after which latencies that nobody has asked for are left unmeasured
 QUIET = 2.0  # seconds without a move of the slider before they are measured at all
+LAST_STEP = 10.0  # seconds in which work that is under way when Python ends may come to its next step
 
 
 class CancelledError(Exception):
@@ -71,6 +74,7 @@ class Task:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> "Task":
+        _STARTED.add(self)
         self._thread.start()
         return self
 
@@ -108,6 +112,20 @@ class Task:
             pass
         except Exception as error:  # a thread has nobody else to tell
             self.error = str(error) or type(error).__name__
+
+
+_STARTED: weakref.WeakSet[Task] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Cancels what is under way: a thread that is inside torch while Python ends aborts the process."""
+    under_way = [task for task in list(_STARTED) if task.running]
+    for task in under_way:
+        task.cancel()
+    deadline = time.monotonic() + LAST_STEP
+    for task in under_way:
+        task.wait(max(0.0, deadline - time.monotonic()))
 
 
 class Job:
@@ -252,6 +270,7 @@ class Profile:
 
     def _work(self, progress: Progress) -> None:
         while (num_frames := self._next()) is not None:
+            progress(len(self.found), len(SLIDER))
             if num_frames != self._asked and time.monotonic() - self._asked_at < QUIET:
                 time.sleep(0.2)
                 continue
