@@ -110,6 +110,9 @@ class Training:
             for other, values in own.metadata["needs"].items():
                 if (value := getattr(self, other)) not in values:
                     yield f"{own.name} changes nothing with the {other} {value}; it is for {', '.join(values)}"
+        late = [f"{epoch:g}" for epoch in self.milestones if epoch >= self.epochs]
+        if late and self.schedule == "step" and {"epochs", "milestones"} & set(names):
+            yield f"no drop at the milestones {', '.join(late)}: training ends after {self.epochs} epochs"
 
     def _check_numbers(self) -> None:
         for name in (f.name for f in fields(self) if f.type in (int, float)):

@@ -575,6 +575,8 @@ def test_explicit_settings_come_before_those_of_the_recipe(videos, tmp_path, mon
         ("--method labels --distillation 2", ["distillation changes nothing with the method labels; it is for ffn,"]),
         ("--milestones 2 --decay 0.5", ["milestones changes nothing with the schedule onecycle", "decay"]),
         ("--schedule step --milestones 2 --warmup-rate 0.1 --final-rate 0", ["final_rate"]),
+        ("--recipe tsm-sthv1 --epochs 20", ["no drop at the milestones 20, 40: training ends after 20 epochs"]),
+        ("--schedule step --milestones 2 16", ["no drop at the milestones 16: training ends after 16 epochs"]),
         ("--resize-to 300", ["resize_to changes nothing with the crop_kind random; it is for jitter"]),
         ("--recipe tsm-sthv1 --schedule cosine --momentum 0.8", []),  # the recipe's milestones are not asked for here
     ],
