@@ -195,7 +195,7 @@ def _uploaded(file_id: str, _upload: Any) -> tuple[str, Card]:
     return hashlib.sha256(content).hexdigest()[:16], read_card(content)
 
 
-@st.cache_resource(show_spinner="Opening the checkpoint", max_entries=8)
+@st.cache_resource(show_spinner=False, max_entries=8)  # a spinner in a thread of background work is a warning
 def _model(digest: str, _source: Any) -> FrameFlexible:
     return load(_source if isinstance(_source, Path) else _source.getvalue())
 
