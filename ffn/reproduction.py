@@ -6,7 +6,7 @@ seen once by each network, when it is trained.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -144,7 +144,9 @@ class Reproduction:
 
     def run(self, tables: Sequence[str] = tuple(TABLES), seeds: Sequence[int] = SEEDS) -> None:
         """Makes the rows that are missing; what other processes are at is left to them, and waited for at the end."""
-        share([(entry, seed) for seed in seeds for entry in entries(tables)], self._make_rows)
+        wanted = [(entry, seed) for seed in seeds for entry in entries(tables)]
+        while missing := [item for item in wanted if not self._is_there(*item)]:
+            share(missing, self._make_rows)
 
     def _make_rows(self, entry: Entry, seed: int) -> None:
         if not self._is_there(entry, seed):
@@ -220,12 +222,18 @@ class Reproduction:
         return [{**about, "num_frames": str(t), "top1": f"{top1:.2f}"} for t, top1 in answers.top1.items()]
 
     def _write(self, entry: Entry, seed: int, rows: Sequence[Row]) -> None:
-        """Writes the rows of an entry; where other tables have the same network, they take over what is new of it."""
+        """Writes the rows of an entry.
+
+        Where other tables have the same network, they take over what is new of it, and ensembles with it are to be
+        made again.
+        """
         key, fresh = _key(entry, seed), {_network(row): row for row in rows}
         own = [{**row, **key} for row in rows if int(row["num_frames"]) in counts(entry)]
         with FileLock(f"{self.output}.lock"):
-            others = [row for row in read(self.output) if not key.items() <= row.items()]
-            kept = [{**row, **{name: fresh.get(_network(row), row)[name] for name in RESULT}} for row in others]
+            before = read(self.output)
+            anew = {_network(row)[:2] for row in before if _result(row) != _result(fresh.get(_network(row), row))}
+            others = [row for row in before if not key.items() <= row.items() and not _averages(row, anew)]
+            kept = [{**row, **_result(fresh.get(_network(row), row))} for row in others]
             written = sorted([*kept, *own], key=_place)
             write_csv(self.output, [{column: row[column] for column in COLUMNS} for row in written])
 
@@ -239,6 +247,16 @@ def _key(entry: Entry, seed: int) -> Row:
 def _network(row: Row) -> tuple[str, ...]:
     """Of which network, at which count, a row is."""
     return row["recipe"], row["seed"], row["num_frames"]
+
+
+def _result(row: Row) -> Row:
+    return {name: row[name] for name in RESULT}
+
+
+def _averages(row: Row, networks: Container[tuple[str, ...]]) -> bool:
+    """Whether a row is of an ensemble, and one of these networks, by recipe and seed, a member of it."""
+    members = row["recipe"].split("-")
+    return len(members) > 1 and any((member, row["seed"]) in networks for member in members)
 
 
 def _place(row: Row) -> tuple[Any, ...]:

@@ -135,6 +135,19 @@ def test_a_row_that_was_removed_comes_back_and_a_network_has_one_result_in_all_t
     assert path.read_text() == before
 
 
+def test_an_ensemble_is_made_again_when_a_network_of_it_is(tiny, tmp_path, data, monkeypatch):
+    lines = [Entry("1", "ensemble", (4, 8)), Entry("1", "single", (4,)), Entry("1", "single", (8,))]
+    monkeypatch.setattr(reproduction, "entries", lambda *_: lines)
+    making(tmp_path, data).run(["1"], [0])
+    path = tmp_path / "rows.csv"
+    made = path.read_text().splitlines(keepends=True)
+    others = [row.replace(",4,0,", ",4,0,1") for row in made]  # as if by other networks
+    path.write_text("".join(row for row in others if ",single,resnet10t,8,16,0," not in row))
+    making(tmp_path, data).run(["1"], [0])
+    rows = zip(path.read_text().splitlines(keepends=True), made, others, strict=True)
+    assert all(row == (other if ",single,resnet10t,4," in row else own) for row, own, other in rows)
+
+
 def test_a_changed_recipe_replaces_its_rows(tiny, tmp_path, data, monkeypatch):
     monkeypatch.setattr(reproduction, "entries", lambda tables=(): [Entry("1", "single", (4,))])
     making(tmp_path, data).run()
