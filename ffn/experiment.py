@@ -44,7 +44,7 @@ class Experiment(Training):
     frames: tuple[int, ...] = setting((4, 8, 16), "the branches; one count makes an ordinary network")
     without: tuple[str, ...] = setting((), f"parts to leave out: {', '.join(PARTS)} or distillation")
     pretrained: bool = setting(False, "start from timm's weights")
-    init: str = setting("", "start from this checkpoint of the same architecture, every branch alike")
+    init: str = setting("", "start from this checkpoint of the same architecture, each branch from its nearest")
     model_options: dict[str, Any] = field(
         default_factory=dict,
         metadata={"why": 'further arguments of create_model, as JSON: {"drop_rate": 0.5}', "needs": {}},

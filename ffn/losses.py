@@ -1,8 +1,8 @@
 """What a training step does: ours, the paper's baselines and ablations, stream by stream.
 
-Every method calls `backward` once per stream, longest first, so that one stream's activations are freed before the
-next stream's are made: the gradients of the joint loss at the memory of the longest stream. `backward` comes as an
-argument, so that a gradient scaler or a distributed engine can put its own in.
+Every method calls `backward` once per stream that it shows, longest first, so that one stream's activations are freed
+before the next stream's are made: the gradients of the joint loss at the memory of the longest stream. `backward` comes
+as an argument, so that a gradient scaler or a distributed engine can put its own in.
 
 Shapes: B clips, T frames, K classes.
 """

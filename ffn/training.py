@@ -81,7 +81,7 @@ class Training:
     milestones: tuple[float, ...] = setting((), "step: epochs at which the learning rate drops", schedule=("step",))
     decay: float = setting(0.1, "step: by which factor it drops", schedule=("step",))
     clip_gradient: float = setting(0.0, "largest norm of the gradient, in mixed precision too; 0: no limit")
-    precision: str = setting("float32", "float32, or mixed with bfloat16 (on a CPU that has it) or float16 (on a GPU)")
+    precision: str = setting("float32", "float32, or mixed with bfloat16 (GPUs, CPUs that have it) or float16 (GPUs)")
     label_smoothing: float = setting(0.0, "share of the label spread over all classes")
     mixup: float = setting(0.0, "alpha of mixup; the streams of a video are mixed alike")
     cutmix: float = setting(0.0, "alpha of cutmix; with mixup each takes half of the steps")
@@ -151,8 +151,8 @@ def train(
 ) -> Iterator[Epoch]:
     """Trains `model` in place and yields an `Epoch` after each; stop asking and training stops.
 
-    `clips` must have a `seed` (random frames and crops) and the model's frame counts; the streams of a step are the
-    same videos, decoded once, under one crop. `progress` is called with (steps done, steps in all).
+    `clips` must have a `seed` (random frames and crops) and the frame counts that are shown; the streams of a step are
+    the same videos, decoded once, under one crop. `progress` is called with (steps done, steps in all).
 
     Raises:
         ValueError: when the clips lack one of the frame counts that are shown, or are sampled without a seed.

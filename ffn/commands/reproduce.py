@@ -21,10 +21,10 @@ ENDS = ("", "_low", "_high")  # of a number and its interval
 
 
 def add(commands: Commands) -> None:
-    parser = commands.add_parser("reproduce", help="rerun an experiment behind a number in this repository")
+    parser = commands.add_parser("reproduce", help="make what is missing of an experiment in this repository")
     parser.add_argument("experiment", choices=EXPERIMENTS)
-    parser.add_argument("--only", nargs="+", help="networks of the demo, or tables, by name")
-    parser.add_argument("--output", type=Path, help="where to (default: workbench/demo, workbench/results)")
+    parser.add_argument("--only", nargs="+", help="networks of the demo, or tables (1 4 fig2 2 6 3 5 8; 7 is in 2)")
+    parser.add_argument("--output", type=Path, help="make all anew there: a folder for the demo, else a CSV file")
     parser.add_argument("--seeds", type=int, nargs="+", help="of tables and any-frame (default: 0 1 2, or all to show)")
     parser.add_argument("--device", default="cpu", help="that trains for tables and any-frame")
     parser.add_argument("--processes", type=int, default=1, help="that share the trainings for tables and any-frame")
