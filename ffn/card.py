@@ -83,6 +83,10 @@ def _running_statistics(file: Any, branch: int) -> dict[str, Gaussian]:
 def existing(source: str | Path) -> Path:
     """The path of a checkpoint that is there; `CheckpointError` otherwise."""
     path = Path(source).expanduser()
+    if path.is_dir():
+        within = sorted(file.name for file in path.glob("*.safetensors"))
+        hint = f"name a checkpoint in it, such as {within[0]}" if within else "there is no checkpoint in it"
+        raise CheckpointError(f"{path} is a folder; {hint}")
     if not path.is_file():
         raise CheckpointError(f"no such checkpoint: {path}")
     return path

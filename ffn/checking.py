@@ -2,18 +2,19 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ffn.lists import DataError, Record, read_list
+from ffn.lists import SUFFIXES, DataError, Record, read_list
 from ffn.processes import FEW, processes
 from ffn.progress import Progress
 from ffn.video import Frames, UnreadableVideoError, open_video
 
 SAMPLE = 1000  # videos that are decoded unless told otherwise
+_WAY_OUT = f"videos end in {', '.join(SUFFIXES)}, and a list may name any"
 FRAMES = 64  # of one video that are read as training reads them, spread evenly from the first to the last
 
 
@@ -83,7 +84,13 @@ def check(
     fine = [one for one in seen if not one.problem]
     counts = Counter(record.label for record in records)
     return Report(
-        findings=(*_of_labels(source, counts, listing.classes), *_repeated(records), *absent.values(), *broken),
+        findings=(
+            *_passed_over(source, {record.path for record in records}),
+            *_of_labels(source, counts, listing.classes),
+            *_repeated(records),
+            *absent.values(),
+            *broken,
+        ),
         videos=len(records),
         decoded=len(fine),
         per_class=tuple(counts[name] for name in listing.classes),
@@ -105,6 +112,25 @@ def look(record: Record) -> _Seen:
     if record.num_frames not in (None, there):
         return _Seen(f"its list says {record.num_frames} frames, but there are {there}")
     return _Seen(length=length, size=(frames.shape[2], frames.shape[1]))
+
+
+def _passed_over(source: Path, listed: Collection[Path]) -> Iterator[Finding]:
+    """Folders that look like classes and are none, and files in classes that are no videos by their names."""
+    if not source.is_dir():
+        return
+    classes = {path.parent for path in listed}
+    for folder in sorted(child for child in source.glob("[!.]*") if child.is_dir() and child not in listed):
+        try:
+            others = [child for child in folder.iterdir() if child not in listed and not child.name.startswith(".")]
+        except OSError as error:
+            yield Finding(str(folder), f"cannot be looked into: {error.strerror}")
+            continue
+        kinds = Counter("folders" if child.is_dir() else child.suffix.lower() or "no suffix" for child in others)
+        held = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing"
+        if folder not in classes:
+            yield Finding(str(folder), f"is no class, for it holds no video but {held}; {_WAY_OUT}")
+        elif others:
+            yield Finding(str(folder), f"what is no video by its name is passed over: {held}; {_WAY_OUT}")
 
 
 def _of_labels(source: Path, counts: Mapping[str, int], classes: Sequence[str]) -> Iterator[Finding]:

@@ -24,6 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         print(f"{name}: {' '.join(str(error).splitlines()) or type(error).__name__}", file=sys.stderr)
         return 1
+    except RuntimeError as error:
+        from ffn.memory import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        print(f"{name}: out of memory; take fewer frames, smaller batches or images ({error})", file=sys.stderr)
+        return 1
     except KeyboardInterrupt as stop:
         print(f"{name}: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130

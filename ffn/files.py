@@ -27,6 +27,24 @@ def cache_folder() -> Path:
     return Path(os.environ.get("FFN_CACHE") or user_cache_dir("ffn"))
 
 
+def writable(path: Path, *sources: Path | None) -> Path:
+    """Where a file will be written: `path`, or what it links to; found out before the work that makes it.
+
+    Raises:
+        ValueError: when it is no ordinary file, or one of `sources`, which would be lost.
+        OSError: when its folder cannot be written to.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no file that could be replaced; name another")
+    if any(source and path.exists() and source.exists() and path.samefile(source) for source in sources):
+        raise ValueError(f"{path} is read here and would be lost; name another file to write")
+    place = path.resolve() if path.is_symlink() else path
+    make_folder(place.parent)
+    return place
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of `path`, which is renamed to `path` when the block ends without an error."""

@@ -102,7 +102,8 @@ def read_list(source: Path, classes: Sequence[str] | None = None) -> Listing:
     """
     if source.is_dir():
         records, derived = _of_folder(source), None
-        empty = f"{source} holds no videos: expected files like {source.name}/class_name/video.mp4"
+        known = f"names end in {', '.join(SUFFIXES)}"
+        empty = f"{source} holds no videos: expected files like {source.name}/class_name/video.mp4 ({known})"
     elif source.is_file():
         records, derived = _of_file(source)
         empty = f"the {'list' if source.suffix == '.txt' else 'manifest'} {source} lists no videos"
@@ -222,7 +223,11 @@ def _of_manifest(source: Path, text: str) -> Iterator[Record]:
         if not any(row.values()):
             continue
         if not row.get("path") or not row.get("label"):
-            raise DataError(f"{source}, line {line}: a manifest needs the columns path and label in every line")
+            columns = ", ".join(map(str.strip, reader.fieldnames or ()))
+            raise DataError(
+                f"{source}, line {line}: a manifest needs the columns path and label in every line, parted by commas; "
+                f"its header is {columns[:80]}"
+            )
         count, template = row.get("num_frames") or "", row.get("template") or ""
         if template and not TEMPLATE.fullmatch(template):
             raise DataError(f"{source}, line {line}: the template must be like {{:05d}}.jpg, got {template}")

@@ -18,7 +18,8 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-STOPS = (signal.SIGINT, signal.SIGTERM)
+ENDS_OF_TERMINALS = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()  # Windows has none
+STOPS = (signal.SIGINT, signal.SIGTERM, *ENDS_OF_TERMINALS)
 FEW = 32  # are done here sooner than by processes that have yet to start
 
 

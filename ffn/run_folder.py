@@ -16,7 +16,7 @@ try:
 except ImportError:  # no such locks on Windows
     fcntl = None  # type: ignore[assignment]
 
-CONFIG, STATE, ROWS = "config.json", "state.pt", "rows.csv"
+CONFIG, STATE, ROWS, LAST = "config.json", "state.pt", "rows.csv", "last.safetensors"
 PATIENCE = 10.0  # seconds for another process to leave the folder
 ANYWHERE = ("workers", "cache", "capture")  # with other values of these a run goes on to the same end
 MOVABLE = ("data", "validation", "init")  # and these may be at another place: the state tells whether they are the same
@@ -71,7 +71,8 @@ def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
     if others:
         raise RunError(
             f"{folder} belongs to another config ({others}); choose another folder, "
-            "or go on with that run by --resume and no other settings"
+            "or go on with that run by --resume and no other settings; what is trained can begin another by "
+            f"--init {folder / LAST}"
         )
     if not resume:
         elsewhere = f" ({'; '.join(different.values())})" if moved else ""

@@ -29,16 +29,16 @@ from ffn.experiment import Experiment
 from ffn.files import file_hash, replacing, write_csv
 from ffn.fingerprints import fingerprint
 from ffn.lists import CLASSES, DataError, some
-from ffn.processes import STOPS
+from ffn.memory import is_out_of_memory
+from ffn.processes import ENDS_OF_TERMINALS, STOPS
 from ffn.progress import Report
-from ffn.run_folder import ROWS, STATE, RunError, check_folder, read_config, settled, write_config
+from ffn.run_folder import LAST, ROWS, STATE, RunError, check_folder, read_config, settled, write_config
 from ffn.training import Epoch, Trainer
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Row = dict[str, Any]
-LAST = "last.safetensors"
 
 
 class Stopped(KeyboardInterrupt):
@@ -56,10 +56,10 @@ def run(
 ) -> Iterator[Row]:
     """Trains in `folder` and yields one row per epoch; a stopped or killed run goes on with `resume`.
 
-    Ctrl-C and SIGTERM end the step under way and save before `Stopped` is raised. A row holds epoch, learning_rate,
-    clips, unreadable (of training and validation), seconds, clips_per_second, waiting (share of the time in which the
-    next batch was not there); by frame count T, loss_T and train_T (None for a count that was only mixed into another)
-    and val_T (top-1 in percent); and score, by which the best epoch is kept.
+    Ctrl-C, SIGTERM and a closed terminal end the step under way and save before `Stopped` is raised. A row holds epoch,
+    learning_rate, clips, unreadable (of training and validation), seconds, clips_per_second, waiting (share of the time
+    in which the next batch was not there); by frame count T, loss_T and train_T (None for a count that was only mixed
+    into another) and val_T (top-1 in percent); and score, by which the best epoch is kept.
 
     Raises:
         RunError: when the folder belongs to another run, or another process is at this one.
@@ -141,13 +141,13 @@ class _Run:
             except FloatingPointError as error:
                 kept = f"{self.state} holds epoch {len(self.rows)}" if self.rows else "no epoch was finished"
                 raise FloatingPointError(f"{error}; {kept}") from None
-            except torch.OutOfMemoryError as error:
-                raise MemoryError(
-                    f"{self.experiment.batch_size} videos a step at {max(self.experiment.shown)} frames and "
-                    f"{self.experiment.crop} pixels are too many for this device; take a smaller batch_size or crop "
-                    f"({str(error).splitlines()[0]})"
-                ) from None
             except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise MemoryError(
+                        f"{self.experiment.batch_size} videos a step at {max(self.experiment.shown)} frames and "
+                        f"{self.experiment.crop} pixels are too many for this device; "
+                        f"take a smaller batch_size or crop ({str(error).splitlines()[0]})"
+                    ) from None
                 if "DataLoader worker" not in str(error):
                     raise
                 raise ChildProcessError(
@@ -313,7 +313,7 @@ class _Run:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM waits for the step to end, the second does not."""
+        """The first Ctrl-C, SIGTERM or closed terminal waits for the step to end, the second does not."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -323,7 +323,8 @@ class _Run:
                 raise KeyboardInterrupt
             self.stop = True
 
-        before = {number: signal.signal(number, stop) for number in STOPS}
+        ignored = [number for number in ENDS_OF_TERMINALS if signal.getsignal(number) is signal.SIG_IGN]  # by nohup
+        before = {number: signal.signal(number, stop) for number in STOPS if number not in ignored}
         try:
             yield
         finally:

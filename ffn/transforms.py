@@ -34,6 +34,10 @@ class Preprocessing:
         numbers = all(map(isfinite, (*self.mean, *self.std)))
         if len(self.mean) != 3 or len(self.std) != 3 or not numbers or min(self.std) <= 0:
             raise ValueError(f"mean and std are three numbers, std above 0; got {self.mean} and {self.std}")
+        if max(self.mean) > 1:
+            raise ValueError(
+                f"mean and std are of pixels from 0 to 1; divide those of 0 to 255 by 255. Got {self.mean}, {self.std}"
+            )
         if self.channel_order not in ("RGB", "BGR"):
             raise ValueError(f"channel_order is RGB or BGR, got {self.channel_order!r}")
 

@@ -24,6 +24,22 @@ def test_sound_data_is_described(folder):
     assert report.sizes == {(48, 48): 4}
 
 
+def test_classes_and_videos_that_would_be_passed_over_are_told(folder):
+    (folder / ".hidden").mkdir()
+    (folder / "a" / ".hidden").touch()
+    (folder / "a" / "notes.TXT").touch()
+    (folder / "a" / "deeper").mkdir()
+    for name in ("none", "clips/one.wmv", "clips/two.wmv", "clips/three"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).mkdir() if name == "none" else (folder / name).touch()
+    way = "; videos end in .mp4, .webm, .mkv, .avi, .mov, .m4v, .ts, .mpg, .mpeg, and a list may name any"
+    assert found(folder) == [
+        f"{folder / 'a'}: what is no video by its name is passed over: 1 .txt, 1 folders{way}",
+        f"{folder / 'clips'}: is no class, for it holds no video but 2 .wmv, 1 no suffix{way}",
+        f"{folder / 'none'}: is no class, for it holds no video but nothing{way}",
+    ]
+
+
 def test_every_broken_video_is_one_line(folder):
     (folder / "a" / "empty.mp4").touch()
     (folder / "a" / "words.mp4").write_text("not a video")

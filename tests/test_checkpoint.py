@@ -194,10 +194,16 @@ def refused(content: bytes, tmp_path: Path, match: str = ".") -> None:
 
 
 def test_no_file_is_named(tmp_path):
-    for path in (tmp_path / "nowhere.safetensors", tmp_path):
+    for path, said in (
+        (tmp_path / "nowhere.safetensors", f"no such checkpoint: {tmp_path / 'nowhere.safetensors'}"),
+        (tmp_path, f"{tmp_path} is a folder; there is no checkpoint in it"),
+    ):
         for read in (load, read_card):
-            with pytest.raises(CheckpointError, match=f"no such checkpoint: {path}"):
+            with pytest.raises(CheckpointError, match=f"^{said}$"):
                 read(path)
+    (tmp_path / "best.safetensors").touch()
+    with pytest.raises(CheckpointError, match=r"is a folder; name a checkpoint in it, such as best\.safetensors"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 100])

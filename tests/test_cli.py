@@ -491,3 +491,28 @@ def test_report_writes_one_page(checkpoint, folder, tmp_path, capsys):
     assert f"wrote {output}" in capsys.readouterr().out
     assert "Accuracy against frames" in output.read_text(encoding="utf-8")
     assert str(link) in output.read_text(encoding="utf-8")
+
+
+def test_too_little_memory_is_one_line(fails, checkpoint, folder, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("ffn.evaluation.evaluate", full)
+    assert "out of memory; take fewer frames" in fails("eval", "--checkpoint", checkpoint(), "--data", folder)
+
+
+def test_outputs_that_cannot_be_are_told_before_the_work(fails, checkpoint, folder, tmp_path, monkeypatch):
+    path, table = checkpoint(), tmp_path / "list.csv"
+    table.write_text("path,label\nvideos/a/0.mp4,a\n")
+    monkeypatch.setattr("ffn.checkpoint.load", lambda *_: pytest.fail("has begun"))
+    assert "is read here and would be lost" in fails("eval", "--checkpoint", path, "--data", table, "--csv", table)
+    assert "is read here and would be lost" in fails("report", path, "--data", folder, "-o", path)
+    for words in (("report", path), ("extract", path, "--frames", 4)):
+        assert "is a folder; name a file in it" in fails(*words, "-o", tmp_path)
+
+
+def test_the_home_folder_is_found_in_every_path(run, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    checkpoint()
+    assert run("extract", "~/model.safetensors", "--frames", 4, "--output=~/single.safetensors")[0] == 0
+    assert ffn.load(tmp_path / "single.safetensors").frames == (4,)

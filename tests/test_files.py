@@ -1,10 +1,11 @@
 """Files that are written whole or not at all."""
 
 import csv
+import os
 
 import pytest
 
-from ffn.files import cache_folder, make_folder, read_csv, replacing, write_csv
+from ffn.files import cache_folder, make_folder, read_csv, replacing, writable, write_csv
 
 
 def test_a_finished_file_takes_the_place_of_the_old_one(tmp_path):
@@ -15,6 +16,26 @@ def test_a_finished_file_takes_the_place_of_the_old_one(tmp_path):
             assert temporary.parent == path.parent
         assert path.read_text() == content
         assert [*path.parent.iterdir()] == [path]
+
+
+def test_where_a_file_can_be_written_is_found_before_it_is_made(tmp_path):
+    kept, link, pipe = tmp_path / "kept.csv", tmp_path / "link.csv", tmp_path / "pipe"
+    assert writable(tmp_path / "new" / "file.csv", None, kept) == tmp_path / "new" / "file.csv"
+    assert (tmp_path / "new").is_dir()
+    kept.touch()
+    link.symlink_to(kept)
+    assert writable(kept, tmp_path / "other.csv") == writable(link) == kept
+    os.mkfifo(pipe)
+    for path, sources, said in (
+        (tmp_path, (), "is a folder; name a file in it"),
+        (pipe, (), "no file that could be replaced"),
+        (kept, (None, kept), "is read here and would be lost"),
+        (link, (kept,), "is read here and would be lost"),
+    ):
+        with pytest.raises(ValueError, match=f"{path} .*{said}"):
+            writable(path, *sources)
+    with pytest.raises(OSError, match=r"kept\.csv is no folder that can be written to"):
+        writable(kept / "file.csv")
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

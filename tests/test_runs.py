@@ -29,7 +29,7 @@ from ffn.data import DataError
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
 from ffn.recipes import RECIPES
-from ffn.run_folder import RunError, _short, read_config
+from ffn.run_folder import RunError, _short, read_config, write_config
 from ffn.runs import run
 
 TINY = {
@@ -148,7 +148,7 @@ def test_the_same_run_twice_is_the_same(experiment, reference, tmp_path):
     assert_same_run(tmp_path / "run", reference)
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGKILL] * 2, [signal.SIGTERM, signal.SIGINT]])
+@pytest.mark.parametrize("signals", [[signal.SIGKILL] * 2, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]])
 def test_a_killed_run_ends_with_the_same_weights(experiment, reference, tmp_path, signals):
     """Real processes, killed at random moments; what is done is not done again."""
     folder = tmp_path / "run"
@@ -244,6 +244,22 @@ def test_a_folder_belongs_to_one_config(experiment, reference):
         next(run(experiment, reference))
     with pytest.raises(RunError, match=r"already \(data is .* there and .* here\); .* if that is the same, or choose"):
         next(run(replace(experiment, data=experiment.validation), reference))
+
+
+def test_what_was_forgotten_to_say_of_a_run_is_told(experiment, reference, tmp_path, capsys):
+    def told(*words):
+        assert main(["train", "-o", *map(str, words)]) == 1
+        return capsys.readouterr().err.strip()
+
+    assert told(reference) == f"ffn train: {reference} holds a run; --resume goes on with it, or choose another folder"
+    assert f"{tmp_path} holds no run to go on with; --data must say which videos" in told(tmp_path, "--resume")
+    assert told(tmp_path).startswith("ffn train: --data must say which videos")
+    longer = told(reference, "--resume", "--epochs", 9)
+    assert "epochs is 4 there and 9 here" in longer
+    assert longer.endswith(f"what is trained can begin another by --init {reference / 'last.safetensors'}")
+    moved = shutil.copytree(reference, tmp_path / "moved")
+    write_config(replace(experiment, data=str(tmp_path / "gone")), moved)
+    assert f"{tmp_path / 'gone'}, the data of this run, is not there any more; --data says" in told(moved, "--resume")
 
 
 def test_what_differs_of_two_long_settings_is_shown():
@@ -441,9 +457,16 @@ def test_data_of_which_nothing_can_be_read_is_an_error(experiment, videos, tmp_p
         next(run(replace(experiment, **{name: str(tmp_path / split)}), tmp_path / "run"))
 
 
-def test_too_large_a_step_is_told_with_the_way_out(experiment, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.\nSee the documentation"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_too_large_a_step_is_told_with_the_way_out(experiment, tmp_path, monkeypatch, capsys, error):
     def full(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.\nSee the documentation")
+        raise error
 
     monkeypatch.setattr(torch.Tensor, "backward", full)
     assert main(command(experiment, tmp_path / "run")[3:]) == 1

@@ -171,6 +171,7 @@ def test_bgr_networks_get_blue_first():
         ({"channel_order": "GBR"}, "channel_order is RGB or BGR, got 'GBR'"),
         ({"mean": (0.5,)}, "mean and std are three numbers"),
         ({"std": (1, 0, 1)}, "std above 0"),
+        ({"mean": (123.675, 116.28, 103.53)}, "pixels from 0 to 1; divide those of 0 to 255 by 255. Got .123.675"),
         ({"mean": (0.5, float("nan"), 0.5)}, "mean and std are three numbers.*nan"),
     ],
 )

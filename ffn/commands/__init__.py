@@ -4,6 +4,12 @@ Parsing asks for argparse alone; a command imports what it works with when it ru
 """
 
 import argparse
+from pathlib import Path
 from typing import TypeAlias
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def path(text: str) -> Path:
+    """A path; the shell leaves a ~ behind an option's = to us."""
+    return Path(text).expanduser()

@@ -2,10 +2,9 @@
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ffn.commands import Commands
+from ffn.commands import Commands, path
 from ffn.commands.formatting import table_of
 from ffn.commands.networks import add_evaluation, evaluated, loaded, top1
 from ffn.commands.progress_bar import ProgressBar
@@ -20,20 +19,21 @@ def add(commands: Commands) -> None:
         help="stop at few frames where the network is sure: what to try, and what it gives",
         description="Chooses frame counts and thresholds on one set of videos and says what they give on another.",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--validation", type=Path, required=True, help="the videos to choose on: a folder or manifest")
-    parser.add_argument("--data", type=Path, required=True, help="the videos to report on")
+    parser.add_argument("--checkpoint", type=path, required=True)
+    parser.add_argument("--validation", type=path, required=True, help="the videos to choose on: a folder or manifest")
+    parser.add_argument("--data", type=path, required=True, help="the videos to report on")
     parser.add_argument("--frames", type=int, nargs="+", metavar="T", help="counts to try (default: the branches)")
     parser.add_argument("--share", type=float, default=0.5, help="of the MACs of the largest count (default: 0.5)")
     add_evaluation(parser)
-    parser.add_argument("--csv", type=Path, help="write every best policy, at any budget, to this file")
+    parser.add_argument("--csv", type=path, help="write every best policy, at any budget, to this file")
     parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
     from ffn.budget import Policy, choose, frontier, outcome, recorded
-    from ffn.files import write_csv
+    from ffn.files import writable, write_csv
 
+    output = options.csv and writable(options.csv, options.validation, options.data)
     model = loaded(options)
     frames = options.frames or model.frames
     chosen_on, reported_on = (
@@ -48,8 +48,8 @@ def run(options: argparse.Namespace) -> None:
         for policy in (*single, *(best.policy for best in found))
     }
     print(table_of([rows[policy] for policy in (*single, chosen.policy)]))
-    if options.csv:
-        write_csv(options.csv, list(rows.values()))
+    if output:
+        write_csv(output, list(rows.values()))
 
 
 def _row(chosen: "Outcome", reported: "Outcome", longest: int) -> dict[str, str]:

@@ -3,11 +3,10 @@
 import argparse
 import os
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ffn.commands import Commands
+from ffn.commands import Commands, path
 from ffn.commands.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -18,8 +17,8 @@ def add(actions: Commands) -> None:
     parser = actions.add_parser(
         "check", help="look for everything that is listed, decode a sample, name what is broken"
     )
-    parser.add_argument("source", type=Path, help="a folder, manifest or list")
-    parser.add_argument("--classes", type=Path, help="class names, one a line (default: classes.txt beside the list)")
+    parser.add_argument("source", type=path, help="a folder, manifest or list")
+    parser.add_argument("--classes", type=path, help="class names, one a line (default: classes.txt beside the list)")
     parser.add_argument("--sample", type=int, default=1000, metavar="N", help="videos that are decoded (default: 1000)")
     parser.add_argument("--all", action="store_true", help="decode every video")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: every core)")

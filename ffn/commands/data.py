@@ -2,9 +2,8 @@
 
 import argparse
 from functools import partial
-from pathlib import Path
 
-from ffn.commands import Commands, check, prepare
+from ffn.commands import Commands, check, path, prepare
 from ffn.commands.progress_bar import ProgressBar
 
 
@@ -21,7 +20,7 @@ def add(commands: Commands) -> None:
 
 def _add_rendering(parser: argparse.ArgumentParser, *, split: str, root: str | None) -> None:
     parser.add_argument("--split", choices=("train", "val", "test"), default=split)
-    parser.add_argument("--root", type=Path, default=root, help="default: $FFN_CACHE or the user's cache")
+    parser.add_argument("--root", type=path, default=root, help="default: $FFN_CACHE or the user's cache")
     parser.set_defaults(command=run)
 
 

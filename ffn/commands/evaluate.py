@@ -1,10 +1,9 @@
 """`ffn eval`: accuracy at any numbers of frames, by one policy or several."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ffn.commands import Commands
+from ffn.commands import Commands, path
 from ffn.commands.formatting import table_of
 from ffn.commands.networks import add_evaluation, evaluated, loaded, top1
 from ffn.commands.policies import POLICIES, add_calibration, answering
@@ -16,21 +15,22 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     parser = commands.add_parser("eval", help="accuracy at any numbers of frames")
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="a folder of class/*.mp4, or a manifest CSV")
+    parser.add_argument("--checkpoint", type=path, required=True)
+    parser.add_argument("--data", type=path, required=True, help="a folder of class/*.mp4, or a manifest CSV")
     parser.add_argument("--frames", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32], metavar="T")
     add_evaluation(parser)
     parser.add_argument(
         "--policy", choices=POLICIES, nargs="+", default=["nearest"], help="who answers at counts that have no branch"
     )
     add_calibration(parser, "--calibration", metavar="DATA")
-    parser.add_argument("--csv", type=Path, help="write the table to this file too")
+    parser.add_argument("--csv", type=path, help="write the table to this file too")
     parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    from ffn.files import write_csv
+    from ffn.files import writable, write_csv
 
+    output = options.csv and writable(options.csv, options.data)
     trained = loaded(options)
     rows = []
     for policy in options.policy:
@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> None:
         named = {"policy": policy} if len(options.policy) > 1 else {}
         rows += [{**named, **_row(model, result)} for result in results]
     print(table_of(rows))
-    if options.csv:
-        write_csv(options.csv, rows)
+    if output:
+        write_csv(output, rows)
 
 
 def _row(model: "FrameFlexible", result: "Result") -> dict[str, str]:

@@ -2,10 +2,9 @@
 
 import argparse
 from dataclasses import astuple
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ffn.commands import Commands
+from ffn.commands import Commands, path
 from ffn.commands.formatting import flat, table
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     parser = commands.add_parser("info", help="what a checkpoint is: card, cost, divergence between branches; no data")
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoint", type=path)
     parser.add_argument("--layers", type=int, default=5, help="how many layers to list, the most divergent first")
     parser.set_defaults(command=run)
 

@@ -2,9 +2,9 @@
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ffn.commands import path
 from ffn.commands.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ POLICIES = ("nearest", "interpolate", "recalibrate", "synthesise", "repeat")  # 
 
 def add_calibration(parser: argparse.ArgumentParser, flag: str, metavar: str) -> None:
     """Which videos a policy recalibrates from."""
-    parser.add_argument(flag, dest="calibration", type=Path, metavar=metavar, help="the videos to recalibrate from")
+    parser.add_argument(flag, dest="calibration", type=path, metavar=metavar, help="the videos to recalibrate from")
     parser.add_argument("--clips", type=int, metavar="N", help="how many of them (default: all)")
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ffn.commands import Commands
+from ffn.commands import Commands, path
 from ffn.commands.formatting import table, table_of
 from ffn.commands.networks import device
 from ffn.commands.progress_bar import ProgressBar
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("reproduce", help="make what is missing of an experiment in this repository")
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--only", nargs="+", help="networks of the demo, or tables (1 4 fig2 2 6 3 5 8; 7 is in 2)")
-    parser.add_argument("--output", type=Path, help="make all anew there: a folder for the demo, else a CSV file")
+    parser.add_argument("--output", type=path, help="make all anew there: a folder for the demo, else a CSV file")
     parser.add_argument("--seeds", type=int, nargs="+", help="of tables and any-frame (default: 0 1 2, or all to show)")
     parser.add_argument("--device", default="cpu", help="that trains for tables and any-frame")
     parser.add_argument("--processes", type=int, default=1, help="that share the trainings for tables and any-frame")

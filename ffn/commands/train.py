@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from tqdm import tqdm
 
-from ffn.commands import Commands
+from ffn.commands import Commands, path
 from ffn.commands.formatting import flat
 from ffn.commands.networks import device
 from ffn.commands.progress_bar import ProgressBar
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
         help="train a network; in several processes with `accelerate launch -m ffn train ...`",
         description="Explicit settings come before those of the recipe, and these before the defaults.",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the run's folder")
+    parser.add_argument("-o", "--output", type=path, required=True, help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, if there is one")
     parser.add_argument("--device", help="default: a GPU where there is one, else cpu")
     parser.set_defaults(command=run)
@@ -32,6 +32,8 @@ def add(commands: Commands) -> None:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """One option for every field of a config, which needs torch; what is not given is absent."""
+    import numpy as np  # noqa: F401, as it is here and not by torch, which swallows a Ctrl-C meanwhile
+
     from ffn.experiment import Experiment
     from ffn.recipes import RECIPES
 
@@ -103,12 +105,29 @@ def _experiment(options: argparse.Namespace) -> "Experiment":
         given["model_options"] = {**recipe.get("model_options", {}), **given["model_options"]}
     given = {**recipe, **given}
     if options.resume and (options.output / CONFIG).exists():
-        return replace(read_config(options.output), **given)
+        return _found(replace(read_config(options.output), **given))
     if not given.get("data"):
-        raise ValueError(
-            "--data must say which videos to train on: a folder of class/video files, a manifest or a list"
-        )
+        raise ValueError(_without_data(options.output, resume=options.resume))
     return Experiment(**given)
+
+
+def _found(experiment: "Experiment") -> "Experiment":
+    """The experiment of a run that goes on; `ValueError` where its data has moved."""
+    for name in ("data", "validation"):
+        place = getattr(experiment, name)
+        if place and not Path(place).exists():
+            raise ValueError(f"{place}, the {name} of this run, is not there any more; --{name} says where it is now")
+    return experiment
+
+
+def _without_data(folder: Path, *, resume: bool) -> str:
+    """What whoever asks for a training in `folder` without naming data is told."""
+    from ffn.run_folder import CONFIG
+
+    if (folder / CONFIG).exists():
+        return f"{folder} holds a run; --resume goes on with it, or choose another folder"
+    none = f"{folder} holds no run to go on with; " if resume else ""
+    return f"{none}--data must say which videos to train on: a folder of class/video files, a manifest or a list"
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
