@@ -14,6 +14,20 @@ from ffn.progress import Progress
 from ffn.video import Frames, UnreadableVideoError, open_video
 
 SAMPLE = 1000  # videos that are decoded unless told otherwise
+UNLISTED = (
+    ".gif",
+    ".wmv",
+    ".flv",
+    ".f4v",
+    ".3gp",
+    ".ogv",
+    ".mts",
+    ".m2ts",
+    ".vob",
+    ".asf",
+    ".divx",
+    ".y4m",
+)  # videos too
 _WAY_OUT = f"videos end in {', '.join(SUFFIXES)}, and a list may name any"
 FRAMES = 64  # of one video that are read as training reads them, spread evenly from the first to the last
 
@@ -115,7 +129,7 @@ def look(record: Record) -> _Seen:
 
 
 def _passed_over(source: Path, listed: Collection[Path]) -> Iterator[Finding]:
-    """Folders that look like classes and are none, and files in classes that are no videos by their names."""
+    """Folders that look like classes and are none, and what in classes looks like videos and is not read."""
     if not source.is_dir():
         return
     classes = {path.parent for path in listed}
@@ -125,12 +139,24 @@ def _passed_over(source: Path, listed: Collection[Path]) -> Iterator[Finding]:
         except OSError as error:
             yield Finding(str(folder), f"cannot be looked into: {error.strerror}")
             continue
-        kinds = Counter("folders" if child.is_dir() else child.suffix.lower() or "no suffix" for child in others)
-        held = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing"
         if folder not in classes:
-            yield Finding(str(folder), f"is no class, for it holds no video but {held}; {_WAY_OUT}")
-        elif others:
-            yield Finding(str(folder), f"what is no video by its name is passed over: {held}; {_WAY_OUT}")
+            yield Finding(
+                str(folder), f"is no class, for it holds no video but {_kinds(others) or 'nothing'}; {_WAY_OUT}"
+            )
+        elif lost := [child for child in others if _looks_like_videos(child)]:
+            yield Finding(str(folder), f"videos are passed over: {_kinds(lost)}; {_WAY_OUT}")
+
+
+def _kinds(paths: Iterable[Path]) -> str:
+    kinds = Counter("folders" if path.is_dir() else path.suffix.lower() or "no suffix" for path in paths)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+
+
+def _looks_like_videos(path: Path) -> bool:
+    if path.is_dir():
+        readable = os.access(path, os.R_OK | os.X_OK)
+        return not readable or any(name.lower().endswith((*SUFFIXES, *UNLISTED)) for name in os.listdir(path))
+    return path.suffix.lower() in UNLISTED
 
 
 def _of_labels(source: Path, counts: Mapping[str, int], classes: Sequence[str]) -> Iterator[Finding]:

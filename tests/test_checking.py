@@ -28,13 +28,16 @@ def test_classes_and_videos_that_would_be_passed_over_are_told(folder):
     (folder / ".hidden").mkdir()
     (folder / "a" / ".hidden").touch()
     (folder / "a" / "notes.TXT").touch()
+    (folder / "a" / "empty").mkdir()
+    (folder / "a" / "one.GIF").touch()
     (folder / "a" / "deeper").mkdir()
+    (folder / "a" / "deeper" / "one.mp4").touch()
     for name in ("none", "clips/one.wmv", "clips/two.wmv", "clips/three"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).mkdir() if name == "none" else (folder / name).touch()
     way = "; videos end in .mp4, .webm, .mkv, .avi, .mov, .m4v, .ts, .mpg, .mpeg, and a list may name any"
     assert found(folder) == [
-        f"{folder / 'a'}: what is no video by its name is passed over: 1 .txt, 1 folders{way}",
+        f"{folder / 'a'}: videos are passed over: 1 .gif, 1 folders{way}",
         f"{folder / 'clips'}: is no class, for it holds no video but 2 .wmv, 1 no suffix{way}",
         f"{folder / 'none'}: is no class, for it holds no video but nothing{way}",
     ]
