@@ -14,20 +14,8 @@ from ffn.progress import Progress
 from ffn.video import Frames, UnreadableVideoError, open_video
 
 SAMPLE = 1000  # videos that are decoded unless told otherwise
-UNLISTED = (
-    ".gif",
-    ".wmv",
-    ".flv",
-    ".f4v",
-    ".3gp",
-    ".ogv",
-    ".mts",
-    ".m2ts",
-    ".vob",
-    ".asf",
-    ".divx",
-    ".y4m",
-)  # videos too
+# Videos too, which only a list may name.
+UNLISTED = (".gif", ".wmv", ".flv", ".f4v", ".3gp", ".ogv", ".mts", ".m2ts", ".vob", ".asf", ".divx", ".y4m")
 _WAY_OUT = f"videos end in {', '.join(SUFFIXES)}, and a list may name any"
 FRAMES = 64  # of one video that are read as training reads them, spread evenly from the first to the last
 
