@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if not is_out_of_memory(error):
             raise
-        print(f"{name}: out of memory; take fewer frames, smaller batches or images ({error})", file=sys.stderr)
+        reason = str(error).splitlines()[0]
+        print(f"{name}: out of memory; take fewer frames, smaller batches or images ({reason})", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
         print(f"{name}: {str(stop) or 'interrupted'}", file=sys.stderr)

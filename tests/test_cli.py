@@ -495,7 +495,7 @@ def test_report_writes_one_page(checkpoint, folder, tmp_path, capsys):
 
 def test_too_little_memory_is_one_line(fails, checkpoint, folder, monkeypatch):
     def full(*_, **__):
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory\nException raised")
 
     monkeypatch.setattr("ffn.evaluation.evaluate", full)
     assert "out of memory; take fewer frames" in fails("eval", "--checkpoint", checkpoint(), "--data", folder)

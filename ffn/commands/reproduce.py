@@ -60,13 +60,13 @@ def _place(options: argparse.Namespace, default: Path, columns: Sequence[str]) -
     Raises:
         ValueError: when it is a file of other rows.
     """
-    from ffn.files import make_folder
+    from ffn.files import writable
     from ffn.results import read
 
     output = options.output or default
-    read(output, columns)
     if not options.show:
-        make_folder(output.parent)
+        output = writable(output)
+    read(output, columns)
     return output
 
 
