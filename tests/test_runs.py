@@ -319,7 +319,7 @@ def test_a_run_goes_on_where_its_data_was_moved_and_what_it_started_from_is_gone
 def test_a_run_does_not_go_on_from_another_start_or_without_one(experiment, reference, tmp_path):
     mine = replace(experiment, init=str(reference / "last.safetensors"))
     first_epoch(mine, tmp_path / "run")
-    for other in (DEMO / "tsm-4.safetensors", reference / "best.safetensors", tmp_path / "gone.safetensors"):
+    for other in (DEMO / "tsm-4.safetensors", tmp_path / "run" / "last.safetensors", tmp_path / "gone.safetensors"):
         with pytest.raises(RunError, match=rf"{other.name} is not the checkpoint that the run in .* started from"):
             next(run(replace(mine, init=str(other)), tmp_path / "run", resume=True))
     assert read_config(tmp_path / "run") == mine
