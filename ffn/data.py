@@ -122,7 +122,7 @@ class Clips(Dataset[Sample | Unreadable]):
             raise DataError(
                 f"{self.source} has {len(unknown)} labels that {owner}'s {len(self.classes)} classes lack "
                 f"({some(unknown)}; its classes are {some(self.classes)}); "
-                "use data with these classes, or a checkpoint trained on this data"
+                "use data with these classes, or a network trained on this data"
             )
         return [number[video.label] for video in self.videos]
 
@@ -246,6 +246,6 @@ def clips_for(card: Mapping[str, Any], source: str | Path, frames: Sequence[int]
     if len(clips.classes) > card["num_classes"]:
         raise DataError(
             f"{source} has {len(clips.classes)} classes, the network {card['num_classes']}; "
-            "use data with its classes, or a checkpoint trained on this data"
+            "use data with its classes, or a network trained on this data"
         )
     return clips

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,12 @@ class Experiment(Training):
             randaugment=self.randaugment,
             erasing=self.erasing,
         )
+
+    def idle(self, names: Iterable[str]) -> Iterator[str]:
+        """One sentence for each of the settings of these names that changes nothing beside the others."""
+        yield from super().idle(names)
+        if self.init and self.pretrained and "pretrained" in names:
+            yield "pretrained changes nothing beside init, which says what to start from"
 
     def settings(self) -> dict[str, Any]:
         """All settings as plain values, as they are in a file."""

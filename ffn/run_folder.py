@@ -60,26 +60,44 @@ def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
         return
     if not (folder / CONFIG).exists():
         raise RunError(f"{folder} holds checkpoints but no run; choose another folder")
-    here, there = experiment.settings(), read_config(folder).settings()
-    different = {
-        name: "{} is {} there and {} here".format(name, *_short(str(there[name]), str(value)))
-        for name, value in here.items()
-        if there[name] != value and name not in ANYWHERE
-    }
-    moved = {name for name in different.keys() & set(MOVABLE) if there[name] and here[name]}
-    others = "; ".join(text for name, text in different.items() if name not in moved)
+    others, moved = _differences(read_config(folder).settings(), experiment.settings(), "{} is {} there and {} here")
     if others:
         raise RunError(
-            f"{folder} belongs to another config ({others}); choose another folder, "
+            f"{folder} belongs to another config ({'; '.join(others)}); choose another folder, "
             "or go on with that run by --resume and no other settings; what is trained can begin another by "
             f"--init {folder / LAST}"
         )
     if not resume:
-        elsewhere = f" ({'; '.join(different.values())})" if moved else ""
+        elsewhere = f" ({'; '.join(moved)})" if moved else ""
         same = " if that is the same" if moved else ""
         raise RunError(
             f"{folder} holds this run already{elsewhere}; --resume goes on with it{same}, or choose another folder"
         )
+
+
+def check_unedited(experiment: Experiment, folder: Path, begun_with: dict[str, Any]) -> None:
+    """Finds that the config in `folder` is the one that its run began with.
+
+    Raises:
+        RunError: when somebody wrote another into it.
+    """
+    others, _ = _differences({**experiment.settings(), **begun_with}, experiment.settings(), "{} was {} and is {}")
+    if others:
+        raise RunError(
+            f"{folder / CONFIG} is not what the run began with ({'; '.join(others)}); put that back, "
+            f"or begin another run in another folder by --init {folder / LAST}"
+        )
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any], wording: str) -> tuple[list[str], list[str]]:
+    """What keeps two configs from being one run, and what of the same run lies elsewhere, in words."""
+    texts = {
+        name: wording.format(name, *_short(str(there[name]), str(value)))
+        for name, value in here.items()
+        if there[name] != value and name not in ANYWHERE
+    }
+    moved = {name for name in texts.keys() & set(MOVABLE) if there[name] and here[name]}
+    return [text for name, text in texts.items() if name not in moved], [texts[name] for name in texts if name in moved]
 
 
 def _check_untouched(folder: Path) -> None:

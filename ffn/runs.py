@@ -32,7 +32,17 @@ from ffn.lists import CLASSES, DataError, some
 from ffn.memory import is_out_of_memory
 from ffn.processes import ENDS_OF_TERMINALS, STOPS
 from ffn.progress import Report
-from ffn.run_folder import LAST, ROWS, STATE, RunError, check_folder, read_config, settled, write_config
+from ffn.run_folder import (
+    LAST,
+    ROWS,
+    STATE,
+    RunError,
+    check_folder,
+    check_unedited,
+    read_config,
+    settled,
+    write_config,
+)
 from ffn.training import Epoch, Trainer
 
 if TYPE_CHECKING:
@@ -107,6 +117,11 @@ class _Run:
         self.main = self.processes.part.rank == 0
         self.report = report if self.main else None
         self.clips = experiment.clips()
+        if len(self.clips.classes) < 2:
+            raise DataError(
+                f"{self.clips.source} has one class alone, {self.clips.classes[0]}; "
+                "there is nothing to tell apart, training needs at least two"
+            )
         self._remember(self.clips)
         self.validation: Clips | None = None
         if experiment.validation:
@@ -246,6 +261,7 @@ class _Run:
             "rows": self.rows,
             "pending": pending and asdict(pending),
             "origin": asdict(self.origin),
+            "settings": self.experiment.settings(),
             "listings": self._listings,
             "contents": self._contents if self.rows else [],  # slow for many videos: not in the first epoch
         }
@@ -270,7 +286,7 @@ class _Run:
         """Goes on from the state in the folder, if there is one; no other process may be at work there.
 
         Raises:
-            RunError: when it is damaged, or of a run that started from something else.
+            RunError: when it is damaged, or of a run of another config or that started from something else.
             DataError: when it is of a run on other data.
         """
         if not self.begun and not self.state.exists():
@@ -281,6 +297,7 @@ class _Run:
         except Exception as error:  # torch lets through whatever its readers meet
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise RunError(f"{self.state} is damaged ({reason}); delete it to start anew") from None
+        check_unedited(self.experiment, self.folder, state.get("settings", {}))
         if rows:
             self._check_classes()
         for clips, *before in zip_longest(self._data, state.get("listings", []), state.get("contents", [])):

@@ -36,6 +36,7 @@ ELSEWHERE_HAD = {
     "ensemble": "that is several networks of `--method single`; `ffn reproduce tables` tests them together",
 }
 DISTILLING = tuple(method for method in METHODS if method.startswith("ffn"))
+LARGEST = torch.finfo(torch.float32).max  # of any setting: steps are computed in single precision
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -114,10 +115,19 @@ class Training:
         if late and self.schedule == "step" and {"epochs", "milestones"} & set(names):
             yield f"no drop at the milestones {', '.join(late)}: training ends after {self.epochs} epochs"
 
+    def unsupported(self, device: torch.device) -> Iterator[str]:
+        """One sentence for each setting that this device cannot follow."""
+        if device.type == "cpu" and self.precision == "float16":
+            yield "float16 is for GPUs; a CPU trains in single precision"
+        if device.type != "cuda" and self.capture:
+            yield f"capture is of CUDA graphs; on this {device.type} it changes nothing"
+
     def _check_numbers(self) -> None:
         for name in (f.name for f in fields(self) if f.type in (int, float)):
             if not 0 <= getattr(self, name) < inf:
                 raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
+            if getattr(self, name) > LARGEST and name != "seed":
+                raise ValueError(f"{name} must be at most {LARGEST:g}, got {getattr(self, name):g}")
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

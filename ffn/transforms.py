@@ -16,6 +16,7 @@ from ffn.randomness import seed_from, seeded
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+LARGEST = 16_384  # pixels of a short side
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if not 0 < self.crop <= self.resize:
             raise ValueError(f"the crop of {self.crop} pixels must fit the short side of {self.resize}")
+        if self.resize > LARGEST:
+            raise ValueError(f"the short side may have {LARGEST} pixels at most, got {self.resize}")
         numbers = all(map(isfinite, (*self.mean, *self.std)))
         if len(self.mean) != 3 or len(self.std) != 3 or not numbers or min(self.std) <= 0:
             raise ValueError(f"mean and std are three numbers, std above 0; got {self.mean} and {self.std}")
@@ -83,6 +86,8 @@ class Augmentation:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; there are {', '.join(known)}")
         if self.crop == "jitter" and self.resize_to < 1:
             raise ValueError("jitter needs resize_to, the largest short side in pixels, such as 320")
+        if self.resize_to > LARGEST:
+            raise ValueError(f"resize_to may be {LARGEST} pixels at most, got {self.resize_to}")
         if not 0 <= self.erasing <= 1:
             raise ValueError(f"erasing is a probability, got {self.erasing:g}")
         if self.randaugment:

@@ -233,3 +233,5 @@ def test_the_command_says_that_a_budget_is_too_small(folder, checkpoint, capsys)
     arguments = ["budget", "--checkpoint", checkpoint(), "--validation", folder, "--data", folder, "--share", "0.1"]
     assert cli.main([*map(str, arguments)]) == 1
     assert "raise the budget or record smaller frame counts" in capsys.readouterr().err
+    assert cli.main([*map(str, arguments[:-1]), "0"]) == 1
+    assert capsys.readouterr().err == "ffn budget: --share is of the MACs, above 0; got 0\n"

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import shutil
 
 import pandas as pd
 from test_views import all_views, origin  # noqa: F401
@@ -34,3 +35,11 @@ def test_the_report_of_a_checkpoint_has_its_accuracy_and_norms(origin, folder): 
     page = report.of_checkpoint(origin.checkpoint, folder, (1, 2, 4), 2, report=lambda *_: None)
     for title in ("Accuracy against frames", "Norm statistics at 2 frames", "Between the branches"):
         assert f"<h2>{title}</h2>" in page
+    assert "could not be read" not in page
+
+
+def test_a_report_says_how_many_videos_could_not_be_read(origin, folder, tmp_path):  # noqa: F811
+    videos = shutil.copytree(folder, tmp_path / "more")
+    (sorted(videos.glob("*/*"))[0].parent / "broken.mp4").write_bytes(b"no video")
+    page = report.of_checkpoint(origin.checkpoint, videos, (1, 2), 2, report=lambda *_: None)
+    assert "Of 5 videos 1 could not be read; ffn data check names them." in page

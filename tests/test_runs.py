@@ -246,6 +246,22 @@ def test_a_folder_belongs_to_one_config(experiment, reference):
         next(run(replace(experiment, data=experiment.validation), reference))
 
 
+def test_a_config_that_was_edited_is_not_taken_for_the_runs_own(reference, tmp_path, capsys):
+    edited = shutil.copytree(reference, tmp_path / "edited")
+    settings = json.loads((edited / "config.json").read_text())
+    (edited / "config.json").write_text(json.dumps({**settings, "epochs": 9, "learning_rate": 0.5, "workers": 1}))
+    assert main(["train", "-o", str(edited), "--resume"]) == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "is not what the run began with (epochs was 4 and is 9; learning_rate was 0.01 and is 0.5)" in told
+    assert told.endswith(f"begin another run in another folder by --init {edited / 'last.safetensors'}")
+
+
+def test_one_class_alone_is_nothing_to_learn(experiment, tmp_path):
+    shutil.copytree(Path(experiment.data) / "dark", tmp_path / "one" / "dark")
+    with pytest.raises(DataError, match="one has one class alone, dark; there is nothing to tell apart"):
+        next(run(replace(experiment, data=str(tmp_path / "one")), tmp_path / "run"))
+
+
 def test_what_was_forgotten_to_say_of_a_run_is_told(experiment, reference, tmp_path, capsys):
     def told(*words):
         assert main(["train", "-o", *map(str, words)]) == 1
@@ -598,15 +614,26 @@ def test_explicit_settings_come_before_those_of_the_recipe(videos, tmp_path, mon
         ("--method labels --distillation 2", ["distillation changes nothing with the method labels; it is for ffn,"]),
         ("--milestones 2 --decay 0.5", ["milestones changes nothing with the schedule onecycle", "decay"]),
         ("--schedule step --milestones 2 --warmup-rate 0.1 --final-rate 0", ["final_rate"]),
-        ("--recipe tsm-sthv1 --epochs 20", ["no drop at the milestones 20, 40: training ends after 20 epochs"]),
+        (
+            "--recipe tsm-sthv1 --epochs 20",
+            [
+                "no drop at the milestones 20, 40: training ends after 20 epochs",
+                "float16 is for GPUs; a CPU trains in single precision",
+            ],
+        ),
         ("--schedule step --milestones 2 16", ["no drop at the milestones 16: training ends after 16 epochs"]),
         ("--resize-to 300", ["resize_to changes nothing with the crop_kind random; it is for jitter"]),
-        ("--recipe tsm-sthv1 --schedule cosine --momentum 0.8", []),  # the recipe's milestones are not asked for here
+        ("--init a.safetensors --pretrained", ["pretrained changes nothing beside init, which says what to start"]),
+        ("--capture", ["capture is of CUDA graphs; on this cpu it changes nothing"]),
+        (
+            "--recipe tsm-sthv1 --schedule cosine --momentum 0.8",
+            ["float16 is"],
+        ),  # the recipe's milestones are not asked for here
     ],
 )
 def test_settings_that_change_nothing_are_told(tmp_path, monkeypatch, capsys, words, vain):
     monkeypatch.setattr("ffn.runs.run", lambda *_, **__: [])
-    assert main(["train", "-o", str(tmp_path / "run"), "--data", "videos", *words.split()]) == 0
+    assert main(["train", "-o", str(tmp_path / "run"), "--data", "videos", "--device", "cpu", *words.split()]) == 0
     told = capsys.readouterr().err.splitlines()
     assert len(told) == len(vain)
     assert all(line.startswith(f"ffn train: {start}") for line, start in zip(told, vain, strict=True))

@@ -281,6 +281,7 @@ def test_videos_that_cannot_be_read_are_named(brightness, tmp_path):
         ({"learning_rate": 0.0}, "above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number of at least 0, got nan"),
         ({"weight_decay": float("inf")}, "weight_decay must be a number"),
+        ({"learning_rate": 1e300}, r"learning_rate must be at most 3.40282e\+38, got 1e\+300"),
         ({"seed": 2**64}, r"seed must be below 2\*\*64, all that torch takes; got 18446744073709551616"),
         ({"workers": -1}, "workers must be .* at least 0, got -1"),
         ({"label_smoothing": 2.0}, "label_smoothing is a share, at most 1; got 2"),

@@ -168,6 +168,7 @@ def test_bgr_networks_get_blue_first():
     [
         ({"crop": 300}, "the crop of 300 pixels must fit the short side of 256"),
         ({"crop": 0}, "the crop of 0 pixels"),
+        ({"resize": 10**20}, "the short side may have 16384 pixels at most, got 1000"),
         ({"channel_order": "GBR"}, "channel_order is RGB or BGR, got 'GBR'"),
         ({"mean": (0.5,)}, "mean and std are three numbers"),
         ({"std": (1, 0, 1)}, "std above 0"),

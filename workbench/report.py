@@ -31,14 +31,15 @@ table { border-collapse: collapse; font-size: 0.85rem } td, th { padding: 0.2rem
 """
 
 
-def html(shown: Sequence[View], title: str) -> str:
-    """One page with all the views, which asks for nothing outside itself."""
+def html(shown: Sequence[View], title: str, note: str = "") -> str:
+    """One page with all the views, which asks for nothing outside itself; under its title a note, if there is one."""
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(title)}</title><style>{STYLE}</style>",
             f"<script>{get_plotlyjs()}</script></head><body><main><h1>{escape(title)}</h1>",
+            *([f"<p>{escape(note)}</p>"] if note else []),
             *(_section(view) for view in shown),
             "</main></body></html>",
         ]
@@ -57,7 +58,9 @@ def of_checkpoint(path: Path, data: Path | None, frames: Sequence[int], num_fram
     clips = clips_for(model.card, videos, sorted({*frames, num_frames}))
     accuracy, divergence = analysis.sweep(model, clips, progress=partial(report, "computing"))
     shown = list(_views(origin, model, accuracy, divergence, num_frames))
-    return html(shown, f"{origin.title} at {in_frames(num_frames)}")
+    read = int(accuracy.clips.min())
+    note = f"Of {len(clips)} videos {len(clips) - read} could not be read; ffn data check names them."
+    return html(shown, f"{origin.title} at {in_frames(num_frames)}", note if read < len(clips) else "")
 
 
 def _views(origin: Origin, model: Any, accuracy: Any, divergence: Any, num_frames: int) -> Iterator[View]:

@@ -33,6 +33,8 @@ def run(options: argparse.Namespace) -> None:
     from ffn.budget import Policy, choose, frontier, outcome, recorded
     from ffn.files import writable, write_csv
 
+    if not options.share > 0:
+        raise ValueError(f"--share is of the MACs, above 0; got {options.share:g}")
     output = options.csv and writable(options.csv, options.validation, options.data)
     model = loaded(options)
     frames = options.frames or model.frames

@@ -72,9 +72,9 @@ def run(options: argparse.Namespace) -> None:
         if shared and options.device:
             raise ValueError("several processes share out the devices themselves; leave out --device")
         speaks = shared is None or shared.is_main_process
-        for vain in experiment.idle(_given(options)) if speaks else ():
-            print(f"ffn train: {vain}", file=sys.stderr)
         where = shared.device if shared else device(options.device or _best_device())
+        for vain in (*experiment.idle(_given(options)), *experiment.unsupported(where)) if speaks else ():
+            print(f"ffn train: {vain}", file=sys.stderr)
         training = runs.run(
             experiment, options.output, resume=options.resume, device=where, engine=shared, report=progress
         )
