@@ -11,6 +11,7 @@ from workbench import session
 from workbench.background import SLIDER
 from workbench.elements import PAGE
 from workbench.report import html
+from workbench.words import sentence
 
 TITLE = "Frame Flexible Networks"
 UPLOAD, EMBEDDED, FOLDER = "an upload", "moving_shapes, test split", "a folder or manifest"
@@ -58,7 +59,7 @@ def choose_checkpoint() -> session.Checkpoint | None:
         )
         return session.open_path(Path(path)) if path else None
     except CheckpointError as error:
-        st.error(session.sentence(error))
+        st.error(sentence(error))
         return None
 
 

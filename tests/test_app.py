@@ -14,6 +14,7 @@ from test_official import weights, write
 
 import ffn
 from ffn import bundled as networks
+from ffn import moving_shapes
 from ffn.data import clips_for
 from ffn.policies import POLICIES
 from ffn.statistics import norm_layers
@@ -28,11 +29,11 @@ def bundled(tmp_path, folder, recorded, monkeypatch):
     """Two bundled checkpoints, recorded on a tiny folder that stands for the embedded data."""
     shutil.copytree(recorded, tmp_path / "demo")
     monkeypatch.setenv("FFN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(session, "DEMO", tmp_path / "demo")
+    monkeypatch.setattr(session.checkpoints, "DEMO", tmp_path / "demo")
     monkeypatch.setattr(networks, "GRID", (1, 2, 4, 6))
     monkeypatch.setattr(background, "GRID", (1, 2))
     monkeypatch.setattr(background, "IDLE_BUDGET", 0.0)
-    monkeypatch.setattr(session, "rendering", lambda: background.Task(lambda _: folder).start().wait())
+    monkeypatch.setattr(moving_shapes, "prepare", lambda split, *, progress=None: folder)
     st.cache_resource.clear()
     st.cache_data.clear()
 
@@ -85,7 +86,7 @@ def settled(app: AppTest, num_frames: int = 4) -> AppTest:
 
 
 def recorded(num_frames: int, name: str = "1") -> str:
-    rows = pd.read_csv(session.DEMO / f"{name}.accuracy.csv").query("num_frames == @num_frames")
+    rows = pd.read_csv(session.checkpoints.DEMO / f"{name}.accuracy.csv").query("num_frames == @num_frames")
     return f"{100 * rows.correct.item() / rows.clips.item():.1f} %"
 
 
@@ -266,7 +267,7 @@ def test_data_of_other_classes_is_a_sentence(tmp_path, folder):
 
 
 def test_without_bundled_checkpoints_the_page_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(session, "DEMO", tmp_path / "nowhere")
+    monkeypatch.setattr(session.checkpoints, "DEMO", tmp_path / "nowhere")
     assert "Choose a checkpoint" in opened().info[0].value
 
 

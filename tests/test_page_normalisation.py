@@ -10,12 +10,6 @@ from workbench import experiments, jobs, session
 LAYER = "layer2.0.bn1"
 
 
-@pytest.fixture(autouse=True)
-def unlabelled(folder, monkeypatch):
-    """Statistics come from the folder that stands for the embedded data."""
-    monkeypatch.setattr(session, "unlabelled", lambda *_, **__: folder)
-
-
 @pytest.mark.parametrize("policy", ["nearest", "recalibrate"])
 def test_a_layer_in_the_link_shows_its_channels(folder, policy):
     app = page_of("normalisation", checkpoint=TITLES[1], frames=6, layer=LAYER, policy=policy)

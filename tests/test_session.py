@@ -13,7 +13,7 @@ import ffn
 from ffn import bundled
 from ffn.card import CheckpointError
 from ffn.data import DataError, clips_for
-from ffn.evaluation import Result
+from ffn.evaluation import Result, evaluate
 from ffn.statistics import Divergence
 from workbench import background, records, session, stored
 
@@ -182,13 +182,13 @@ def test_live_results_are_those_of_the_library(checkpoint, folder):
     finished(sweep)
     assert not sweep.task.error
     clips = clips_for(chosen.card, folder, (4,))
-    (expected,) = session.evaluate(session.model(chosen), clips)
+    (expected,) = evaluate(session.model(chosen), clips)
     assert ffn.fingerprint(sweep.records[4]) == ffn.fingerprint(records.as_record(expected))
     assert sweep.tables().decisions.correct.sum() == expected.correct
 
 
 def test_records_count_only_for_the_very_checkpoint(checkpoint, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(session, "DEMO", tmp_path)
+    monkeypatch.setattr(session.checkpoints, "DEMO", tmp_path)
     monkeypatch.setattr(bundled, "GRID", (4, 8))
     path = checkpoint("tsm.safetensors", title="A network")
     bundled.record(path, folder, report=lambda *_: None)

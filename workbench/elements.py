@@ -15,7 +15,7 @@ from workbench import plots, session
 from workbench.background import SLIDER, Job, Sweep, Task
 from workbench.session import Checkpoint, Known, Selection
 from workbench.views import Origin, View
-from workbench.words import counted
+from workbench.words import counted, sentence
 
 PAGE = "page"  # what a link calls the page
 STATELESS = "No norm of this network keeps statistics, so there is nothing to compare."
@@ -30,7 +30,7 @@ def page(show: Callable[[Selection], None]) -> None:
     try:
         show(chosen)
     except CheckpointError as error:
-        st.error(session.sentence(error))
+        st.error(sentence(error))
 
 
 def tile(label: str, value: str, note: str) -> None:
@@ -195,7 +195,7 @@ def result_of(job: Job, key: str, start: str = "") -> Any:
         watch(lambda: job.running, lambda: advance(job.task, job.doing or waiting, cancel=f"{key}_cancel"))
     else:
         if job.task and job.task.error:
-            st.error(session.sentence(job.task.error))
+            st.error(sentence(job.task.error))
         if st.button(start or "Compute", key=f"{key}_start"):
             job.start()
             st.rerun()
@@ -220,7 +220,7 @@ def known(chosen: Selection) -> Known:
     try:
         return session.known(chosen)
     except DataError as error:
-        (st.error if chosen.data else st.info)(session.sentence(error))
+        (st.error if chosen.data else st.info)(sentence(error))
         return session.NOTHING
 
 
@@ -244,7 +244,7 @@ def work(now: Known) -> None:
     if rendering and rendering.running:
         advance(rendering, "Rendering the embedded videos")
     elif rendering and rendering.error:
-        st.error(f"The embedded videos could not be rendered: {session.sentence(rendering.error)}")
+        st.error(f"The embedded videos could not be rendered: {sentence(rendering.error)}")
     if sweep and sweep.running:
         sweeping(sweep)
     elif sweep and sweep.stopped and sweep.missing():
@@ -262,7 +262,7 @@ def sweeping(sweep: Sweep, title: str = "") -> None:
 def stopped(sweep: Sweep, title: str = "") -> None:
     """A sweep that failed or was cancelled, and the way to go on."""
     if sweep.task and sweep.task.error:
-        said = session.sentence(sweep.task.error)
+        said = sentence(sweep.task.error)
         st.error(f"{title}: {said}" if title else said)
     of = f" of {title}" if title else ""
     if st.button(f"Compute the rest{of}", key=f"resume {title}".strip()):

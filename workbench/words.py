@@ -1,4 +1,4 @@
-"""Numbers with the noun that they count."""
+"""Numbers with the noun that they count, errors as sentences."""
 
 from typing import Any
 
@@ -11,3 +11,9 @@ def counted(number: Any, noun: str) -> str:
 def in_frames(count: Any) -> str:
     """The words "1 frame", "4 frames"."""
     return counted(count, "frame")
+
+
+def sentence(error: Exception | str) -> str:
+    """An error as the page says it."""
+    text = str(error).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."

@@ -11,6 +11,7 @@ from workbench import analysis, pricing, session, views
 from workbench.elements import advance, known, origin_of, page, place_of, result_of, show, stopped, sweeping, watch
 from workbench.session import Checkpoint, Known, Selection
 from workbench.views import Origin
+from workbench.words import sentence
 
 
 def choose(chosen: Selection) -> dict[str, Checkpoint]:
@@ -45,7 +46,7 @@ def add(networks: dict[str, Checkpoint], path: Path) -> None:
     try:
         other = session.open_path(path)
     except CheckpointError as error:
-        st.error(session.sentence(error))
+        st.error(sentence(error))
         return
     title = f"{other.title} ({path.name})" if other.title in networks else other.title
     networks[title] = replace(other, title=title)

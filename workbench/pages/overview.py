@@ -9,7 +9,7 @@ from workbench.background import Sweep
 from workbench.elements import STATELESS, advance, choose_measure, follow, known, origin_of, page, show, tile, watch
 from workbench.records import Tables
 from workbench.session import Known, Selection
-from workbench.words import in_frames
+from workbench.words import in_frames, sentence
 
 
 def say(chosen: Selection, now: Known) -> None:
@@ -76,7 +76,7 @@ def compare(chosen: Selection, now: Known, found: Sweep, start: bool) -> None:
     if found.running:
         watch(lambda: [found.running], lambda: advance(found.task, f"Recomputing at {in_frames(chosen.num_frames)}"))
     elif found.stopped and found.task and found.task.error:
-        st.error(session.sentence(found.task.error))
+        st.error(sentence(found.task.error))
     elif chosen.num_frames in found.records:
         same, text = analysis.comparison(now.tables, found.tables(), chosen.num_frames)
         (st.success if same else st.warning)(text)

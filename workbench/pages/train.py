@@ -12,6 +12,7 @@ from workbench import analysis, session, views
 from workbench.elements import advance, page, show, watch
 from workbench.session import Selection
 from workbench.training import METHODS, SHOWN_TO_ONE, Plan, Run, Trainings, read_run
+from workbench.words import sentence
 
 COUNTS = (1, 2, 4, 8, 16, 32)
 STARTED = "_started"  # the run that this viewer began and that is not listed yet
@@ -34,7 +35,7 @@ def plan(chosen: Selection) -> Plan | None:
     try:
         wanted.experiment()
     except ValueError as error:
-        st.info(session.sentence(error))
+        st.info(sentence(error))
         return None
     return wanted
 
@@ -90,7 +91,7 @@ def under_way(room: Trainings) -> None:
         return
     if not job.running:
         if job.task and job.task.error:
-            st.error(session.sentence(job.task.error))
+            st.error(sentence(job.task.error))
         return
 
     def state() -> list[Any]:

@@ -23,7 +23,7 @@ from workbench.camera import camera, last_batch
 from workbench.elements import advance, draw, origin_of, page, result_of, show, watch
 from workbench.session import Selection
 from workbench.watching import Opened, Recording, Watched
-from workbench.words import in_frames
+from workbench.words import in_frames, sentence
 
 SAMPLE, FILE, CAMERA = "a sample", "a file", "the camera"
 TYPES = ["mp4", "mov", "webm", "mkv", "avi", "m4v", "mpg", "ts"]
@@ -59,7 +59,7 @@ def sample(chosen: Selection) -> Clip | None:
     try:
         clips = session.listing(source)
     except DataError as error:
-        st.error(session.sentence(error))
+        st.error(sentence(error))
         return None
     left, right = st.columns(2)
     label = left.selectbox("Class of the sample", clips.classes, key="sample", bind="query-params")
@@ -90,7 +90,7 @@ def videos(chosen: Selection) -> Path | None:
     if task.running:
         watch(lambda: task.running, lambda: advance(task, "Rendering the embedded videos"))
     elif task.error:
-        st.error(f"The embedded videos could not be rendered: {session.sentence(task.error)}")
+        st.error(f"The embedded videos could not be rendered: {sentence(task.error)}")
     return task.result
 
 
