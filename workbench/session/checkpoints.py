@@ -88,6 +88,7 @@ def model(checkpoint: Checkpoint) -> FrameFlexible:
 
 
 def stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file is written, for the caches."""
     about = path.stat()
     return about.st_mtime_ns, about.st_size
 
