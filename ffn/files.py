@@ -77,11 +77,14 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def read_csv(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+def read_csv(
+    path: Path, columns: Sequence[str] = (), numbers: Mapping[str, type[int | float]] | None = None
+) -> list[dict[str, str]]:
     """The rows under the header line of a CSV file.
 
     Raises:
-        ValueError: when its header lacks some of `columns`, or a line has more or fewer fields than the header.
+        ValueError: when its header lacks some of `columns`, a line has more or fewer fields than the header, or a value
+            is not the kind of number that `numbers` says for its column.
     """
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
@@ -94,8 +97,22 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
                     f"line {reader.line_num} of {path} does not have the {len(reader.fieldnames or ())} fields "
                     "of the header; mend the line, or remove it"
                 )
+            for name, kind in (numbers or {}).items():
+                if not _is_number(row[name], kind):
+                    raise ValueError(
+                        f"line {reader.line_num} of {path}: {name} must be a{' whole' * (kind is int)} number, "
+                        f"got {row[name][:40]!r}; mend the line, or remove it"
+                    )
             rows.append(row)
         return rows
+
+
+def _is_number(text: str, kind: type[int | float]) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
 
 
 def make_folder(folder: Path) -> None:

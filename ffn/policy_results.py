@@ -7,6 +7,7 @@ from ffn.results import HERE, Row, spread
 
 ANY_FRAME = HERE / "any_frame.csv"
 COLUMNS = ("split", "way", "seed", "num_frames", "top1", "correct", "clips", "recipe", "commit", "machine")
+NUMBERS = {"seed": int, "num_frames": int, "correct": int, "clips": int}
 COUNTS = (2, 3, 6, 10, 12, 20, 24)
 MEAN = "mean"  # over all counts
 SHOWN = (*map(str, COUNTS), MEAN)

@@ -24,6 +24,7 @@ COLUMNS = (
     "commit",
     "machine",
 )
+NUMBERS = {"num_frames": int, "seed": int, "top1": float}
 Row = Mapping[str, str]
 
 
@@ -47,9 +48,11 @@ TABLES = {
 }
 
 
-def read(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
-    """The rows of a CSV file, which has at least `columns`; none where there is no file."""
-    return read_csv(path, columns) if path.exists() else []
+def read(
+    path: Path, columns: Sequence[str] = (), numbers: Mapping[str, type[int | float]] | None = None
+) -> list[dict[str, str]]:
+    """The rows of a CSV file, as `read_csv` reads them; none where there is no file."""
+    return read_csv(path, columns, numbers) if path.exists() else []
 
 
 def lines(rows: Sequence[Row]) -> list[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from conftest import random_clips
 from test_official import weights, write
 
 import ffn
+from ffn import policy_results, results
 from ffn.annotations import FORMATS
 from ffn.cli import main
 from ffn.commands import policies
@@ -350,6 +351,21 @@ def test_a_table_of_something_else_is_neither_shown_nor_written(fails, tmp_path,
     other = tmp_path / "other.csv"
     other.write_text("num_frames,way,top1\n4,nearest,50.0\n")
     assert f"{other} lacks the columns {missing}" in fails("reproduce", experiment, "--output", other, *options)
+    assert not working
+
+
+@pytest.mark.parametrize(
+    ("experiment", "columns"), [("tables", results.COLUMNS), ("any-frame", policy_results.COLUMNS)]
+)
+@pytest.mark.parametrize("options", [(), ("--show",)])
+def test_a_table_with_words_for_numbers_is_neither_shown_nor_written(
+    fails, tmp_path, working, experiment, columns, options
+):
+    rows = tmp_path / "rows.csv"
+    values = ["many" if name == "num_frames" else "1" for name in columns]
+    rows.write_text("\n".join(map(",".join, (columns, values))))
+    line = fails("reproduce", experiment, "--output", rows, *options)
+    assert f"line 2 of {rows}: num_frames must be a whole number, got 'many'" in line
     assert not working
 
 

@@ -80,6 +80,15 @@ def test_a_line_of_a_table_that_was_cut_or_has_too_much_is_named(tmp_path, line)
         read_csv(path)
 
 
+@pytest.mark.parametrize(("value", "kind", "told"), [("9a", float, "a number"), ("1.5", int, "a whole number")])
+def test_a_word_where_a_number_should_be_is_named_with_its_line(tmp_path, value, kind, told):
+    path = tmp_path / "table.csv"
+    path.write_text(f"a,b\n1,2\n1,{value}\n")
+    with pytest.raises(ValueError, match=rf"line 3 of .*table.csv: b must be {told}, got '{value}'"):
+        read_csv(path, numbers={"a": int, "b": kind})
+    assert len(read_csv(path, numbers={"a": int})) == 2
+
+
 def test_a_folder_is_made_and_left_empty_and_a_file_is_none(tmp_path):
     for _ in range(2):
         make_folder(tmp_path / "new" / "folder")

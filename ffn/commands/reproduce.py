@@ -1,7 +1,7 @@
 """`ffn reproduce`: the experiments behind the numbers of this repository."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -54,11 +54,16 @@ def _demo(options: argparse.Namespace) -> None:
     print(table_of(rows))
 
 
-def _place(options: argparse.Namespace, default: Path, columns: Sequence[str]) -> Path:
+def _place(
+    options: argparse.Namespace,
+    default: Path,
+    columns: Sequence[str],
+    numbers: Mapping[str, type[int | float]] | None = None,
+) -> Path:
     """The CSV file of an experiment's rows, if there is one already; else where it can be written.
 
     Raises:
-        ValueError: when it is a file of other rows.
+        ValueError: when it is a file of other rows, or has no number where one of `numbers` should be.
     """
     from ffn.files import writable
     from ffn.results import read
@@ -66,7 +71,7 @@ def _place(options: argparse.Namespace, default: Path, columns: Sequence[str]) -
     output = options.output or default
     if not options.show:
         output = writable(output)
-    read(output, columns)
+    read(output, columns, numbers)
     return output
 
 
@@ -78,12 +83,12 @@ def _some(rows: list[T], output: Path) -> list[T]:
 
 
 def _tables(options: argparse.Namespace) -> None:
-    from ffn.results import COLUMNS, RESULTS, TABLES, summary
+    from ffn.results import COLUMNS, NUMBERS, RESULTS, TABLES, summary
 
     wanted = options.only or list(TABLES)
     if unknown := set(wanted) - TABLES.keys():
         raise ValueError(f"there is no table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
-    output = _place(options, RESULTS, COLUMNS)
+    output = _place(options, RESULTS, COLUMNS, NUMBERS)
     if not options.show:
         device(options.device)
         _train(partial(_make_tables, output, options.device, wanted, options.seeds), options.processes)
@@ -140,10 +145,10 @@ def _gains(row: dict[str, str]) -> list[str]:
 
 
 def _any_frame(options: argparse.Namespace) -> None:
-    from ffn.policy_results import ANY_FRAME, COLUMNS, gains, summary, verdict
+    from ffn.policy_results import ANY_FRAME, COLUMNS, NUMBERS, gains, summary, verdict
     from ffn.results import read
 
-    output = _place(options, ANY_FRAME, COLUMNS)
+    output = _place(options, ANY_FRAME, COLUMNS, NUMBERS)
     if not options.show:
         device(options.device)
         _train(partial(_compare_policies, output, options.device, options.seeds), options.processes)
