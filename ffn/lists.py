@@ -4,7 +4,8 @@ A folder        class/video.mp4, or class/clip/00001.jpg: extracted frames; hidd
 A manifest      CSV with the columns path, label and, where known, num_frames, template, frames_sha256
 A TSN list      `path num_frames label` per line
 A video list    `path label` per line
-Lists separate by spaces, commas or tabs; labels are numbers or names; paths are relative to the list.
+Lists separate by spaces, commas or tabs; labels are numbers or names; paths are relative to the list. Names that look
+alike are one: file systems write an accent as a part of its letter, or after it.
 """
 
 import csv
@@ -12,6 +13,7 @@ import hashlib
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
@@ -111,12 +113,18 @@ def read_list(source: Path, classes: Sequence[str] | None = None) -> Listing:
         raise DataError(f"no such folder or manifest: {source}")
     if not records:
         raise DataError(empty)
+    records = [replace(record, label=_composed(record.label)) for record in records]
+    classes = classes and [_composed(name) for name in classes]
     beside = source.parent / CLASSES
     named = read_classes(beside) if beside.is_file() and not source.is_dir() else None
     if not source.is_dir() and (names := named or classes or derived):
         records = _with_names(records, names)
     labels = {record.label for record in records}
     return Listing(records, tuple(classes or named or derived or (sorted if source.is_dir() else in_order)(labels)))
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def in_order(labels: Iterable[str]) -> list[str]:
@@ -132,7 +140,7 @@ def some(names: Sequence[str]) -> str:
 
 def read_classes(path: Path) -> tuple[str, ...]:
     """The class names of a text file, one a line, in the order of the network's outputs."""
-    names = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
+    names = tuple(_composed(line.strip()) for line in read_text(path).splitlines() if line.strip())
     if not names or len(set(names)) < len(names):
         raise DataError(
             f"{path} must name every class once, one a line; it has {len(names)} lines, {len(set(names))} names"

@@ -1,6 +1,7 @@
 """Lists: the same videos, labels and classes whichever way they are written down, or one line on what is wrong."""
 
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -86,6 +87,21 @@ def test_class_names_beside_a_list_give_numbers_names_and_names_an_order(tmp_pat
     listing = listed(tmp_path, text, classes=["zeta", "alpha", "none"])
     assert listing.classes == ("zeta", "alpha", "none")
     assert [record.label for record in listing.records] == ["alpha", "zeta"]
+
+
+def test_names_that_look_alike_are_one_class_however_they_are_written(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "étirer") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    for name in (composed, decomposed):
+        video = tmp_path / "videos" / name / f"{len(name)}.mp4"
+        video.parent.mkdir(parents=True)
+        video.touch()
+    found = read_list(tmp_path / "videos", [decomposed])
+    assert (found.classes, [record.label for record in found.records]) == ((composed,), [composed] * 2)
+    (tmp_path / "classes.txt").write_text(f"{decomposed}\nautre\n")
+    (tmp_path / "list.txt").write_text(f"a.mp4 {composed}\nb.mp4 {decomposed}\n")
+    found = read_list(tmp_path / "list.txt")
+    assert (found.classes, {record.label for record in found.records}) == ((composed, "autre"), {composed})
 
 
 def test_a_manifest_takes_the_classes_beside_it_too(tmp_path):
