@@ -153,6 +153,7 @@ def class_number(label: str, classes: Sequence[str]) -> int | None:
 
     Where the names are themselves numbers, a number is one of these names, though it may have more zeros.
     """
+    label, classes = _composed(label), [*map(_composed, classes)]
     if label in classes:
         return classes.index(label)
     if not label.isdecimal():

@@ -102,6 +102,7 @@ def test_names_that_look_alike_are_one_class_however_they_are_written(tmp_path):
     (tmp_path / "list.txt").write_text(f"a.mp4 {composed}\nb.mp4 {decomposed}\n")
     found = read_list(tmp_path / "list.txt")
     assert (found.classes, {record.label for record in found.records}) == ((composed, "autre"), {composed})
+    assert class_number(composed, ["autre", decomposed]) == class_number(decomposed, ["autre", composed]) == 1
 
 
 def test_a_manifest_takes_the_classes_beside_it_too(tmp_path):
