@@ -19,13 +19,8 @@ from workbench.session.knowledge import (
     Known,
     known,
 )
-from workbench.session.recordings import (
-    Recorded,
-    recordings,
-)
-from workbench.session.server import (
-    settle,
-)
+from workbench.session.recordings import Recorded, recordings
+from workbench.session.server import settle
 from workbench.session.videos import (
     clips,
     data_digest,
