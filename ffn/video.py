@@ -88,7 +88,8 @@ class Video:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """All frames in order, until one is damaged."""
-        with av.open(str(self.path)) as container:
+        with _opened(self.path) as container:
+            container.streams.video[0].thread_type = "NONE"  # slices decoded side by side tell of no damage
             for index, frame in enumerate(container.decode(video=0)):
                 if frame.is_corrupt:
                     raise ValueError(f"frame {index} is damaged")
@@ -98,7 +99,7 @@ class Video:
         if decord is None:
             return None
         try:
-            reader = decord.VideoReader(str(self.path), num_threads=1)
+            reader = decord.VideoReader(os.path.abspath(self.path), num_threads=1)
         except (*DECORD_ERRORS, UnicodeEncodeError):  # it takes no path that is not UTF-8
             return None
         return (lambda indices: reader.get_batch(indices).asnumpy()) if len(reader) == self._length else None
@@ -108,6 +109,10 @@ class Video:
         decoded = enumerate(islice(self._decoded(), indices[-1] + 1))
         frames = [_upright(frame) for index, frame in decoded if index in wanted]
         return np.stack(frames) if frames else np.empty((0, 0, 0, 3), np.uint8)
+
+
+def _opened(path: Path) -> av.container.InputContainer:
+    return av.open(os.path.abspath(path))  # what stands before a colon in a relative path may be a protocol to FFmpeg
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
@@ -254,7 +259,7 @@ class _Survey:
 
 
 def _survey(path: Path) -> _Survey:
-    with av.open(str(path)) as container:
+    with _opened(path) as container:
         if not container.streams.video:
             raise ValueError("it has no video stream")
         stream = container.streams.video[0]

@@ -177,6 +177,26 @@ def test_damage_that_a_decoder_hides_is_found_by_who_verifies(tmp_path, size):
         Video(path).verify()
 
 
+@pytest.mark.parametrize("seed", [0, 3, 4, 5])
+def test_damage_within_one_slice_is_found_by_who_verifies(tmp_path, seed):
+    noise = np.random.default_rng(0).integers(0, 40, (48, 128, 128, 3), dtype=np.uint8)
+    path = write_video(tmp_path / "noisy.mp4", counting_frames(48, 128) // 2 + noise, options={})
+    content, rng = bytearray(path.read_bytes()), np.random.default_rng(seed)
+    start = int(rng.integers(len(content) // 10, len(content) * 8 // 10))
+    content[start : start + 512] = bytes(512) if seed % 2 else rng.bytes(512)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableVideoError, match=rf"{path}: cannot be decoded \(frame \d+ is damaged\)"):
+        Video(path).verify()
+
+
+@pytest.mark.parametrize("size", [64, 48])
+def test_a_relative_path_may_have_a_colon(tmp_path, monkeypatch, size):
+    monkeypatch.chdir(tmp_path)
+    path = write_video(tmp_path / "12:30" / "9:15.mp4", counting_frames(4, size)).relative_to(tmp_path)
+    assert read_all(path) == list(range(4))
+    Video(path).verify()
+
+
 def remuxed(path, other, start=0):
     """The video in another file, from a frame on, without encoding it anew."""
     with av.open(str(path)) as source, av.open(str(other), "w") as target:
