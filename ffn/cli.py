@@ -1,6 +1,7 @@
 """The command line: runs one of `ffn.commands`. Nothing else in the library parses arguments or prints."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; an error that the user can mend is one line on stderr and exit status 1."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = " ".join(["ffn", *arguments[:1]])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: names of files may be no text
     try:
         options = _parser(settings=arguments[:1] == ["train"]).parse_args(arguments)
         options.command(options)

@@ -196,15 +196,12 @@ def check_names(records: Iterable[Record]) -> None:
     Raises:
         DataError: when some are not UTF-8.
     """
-    strange = [record.path for record in records if not _is_unicode(record.path)]
+    names = (str(record.path / record.template) for record in records)
+    strange = [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]
     if strange:
         raise DataError(
             f"{len(strange)} videos have names that are not UTF-8, the first {os.fsencode(strange[0])!r}; rename them"
         )
-
-
-def _is_unicode(path: Path) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
 
 
 def _of_file(source: Path) -> tuple[list[Record], tuple[str, ...] | None]:

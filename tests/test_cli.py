@@ -1,6 +1,7 @@
 """The command line: tables on stdout, one line on stderr for whatever the user can mend."""
 
 import csv
+import io
 import subprocess
 import sys
 
@@ -328,6 +329,15 @@ def working(monkeypatch):
     for name in ("bundled.demo", "normalisation_gap.normalisation_gap", "commands.reproduce._train"):
         monkeypatch.setattr(f"ffn.{name}", lambda *_, name=name, **__: begun.append(name))
     return begun
+
+
+def test_names_that_no_terminal_can_show_are_told_all_the_same(folder, not_unicode, monkeypatch):
+    (folder / not_unicode).mkdir()
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["data", "check", str(folder)]) == 1
+    terminal.seek(0)
+    assert r"caf\udce9: is no class, for it holds no video" in terminal.read()
 
 
 @pytest.mark.parametrize("experiment", ["tables", "any-frame"])

@@ -340,6 +340,15 @@ def test_names_that_no_manifest_can_hold_are_named(places, not_unicode):
         prepare("tsn", [annotations], next(videos.iterdir()), output)
 
 
+def test_frames_whose_names_no_manifest_can_hold_are_named(places, not_unicode):
+    annotations, videos, output = places
+    touch(videos, f"x/{not_unicode}_00001.jpg")
+    write(annotations, train__txt="x 1 0\n")
+    with pytest.raises(DataError, match=r"1 videos have names that are not UTF-8, the first .*x/caf\\xe9_"):
+        prepare("tsn", [annotations], videos, output)
+    assert not output.exists()
+
+
 def test_hidden_videos_are_not_there(places):
     annotations, videos, output = places
     write(annotations, train__txt="x.mp4 0\n._y.mp4 0\n.trash/z.mp4 0\n")
