@@ -77,42 +77,29 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def read_csv(
-    path: Path, columns: Sequence[str] = (), numbers: Mapping[str, type[int | float]] | None = None
-) -> list[dict[str, str]]:
+def read_csv(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
     """The rows under the header line of a CSV file.
 
     Raises:
-        ValueError: when its header lacks some of `columns`, a line has more or fewer fields than the header, or a value
-            is not the kind of number that `numbers` says for its column.
+        ValueError: when it is no CSV text in UTF-8, its header lacks some of `columns`, or a line has more or fewer
+            fields than the header.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if missing := [name for name in columns if name not in (reader.fieldnames or columns)]:
-            raise ValueError(f"{path} lacks the columns {', '.join(missing)}; it is the table of something else")
-        rows = []
-        for row in reader:
-            if None in row or None in row.values():
-                raise ValueError(
-                    f"line {reader.line_num} of {path} does not have the {len(reader.fieldnames or ())} fields "
-                    "of the header; mend the line, or remove it"
-                )
-            for name, kind in (numbers or {}).items():
-                if not _is_number(row[name], kind):
-                    raise ValueError(
-                        f"line {reader.line_num} of {path}: {name} must be a{' whole' * (kind is int)} number, "
-                        f"got {row[name][:40]!r}; mend the line, or remove it"
-                    )
-            rows.append(row)
-        return rows
-
-
-def _is_number(text: str, kind: type[int | float]) -> bool:
     try:
-        kind(text)
-    except ValueError:
-        return False
-    return True
+        with path.open(newline="", encoding="utf-8-sig") as file:  # a spreadsheet may add a mark
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or ()
+            rows = [(reader.line_num, row) for row in reader]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a CSV text file in UTF-8 ({error}); mend it, or remove it") from None
+    if header and (missing := [name for name in columns if name not in header]):
+        raise ValueError(f"{path} lacks the columns {', '.join(missing)}; it is the table of something else")
+    for line, row in rows:
+        if None in row or None in row.values():
+            raise ValueError(
+                f"line {line} of {path} does not have the {len(header)} fields of the header; "
+                "mend the line, or remove it"
+            )
+    return [row for _, row in rows]
 
 
 def make_folder(folder: Path) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
-from ffn.results import HERE, Row, spread
+from ffn.results import COUNT, HERE, PERCENT, SEED, Row, spread
 
 ANY_FRAME = HERE / "any_frame.csv"
 COLUMNS = ("split", "way", "seed", "num_frames", "top1", "correct", "clips", "recipe", "commit", "machine")
-NUMBERS = {"seed": int, "num_frames": int, "correct": int, "clips": int}
+FORMS = {"seed": SEED, "num_frames": COUNT, "top1": PERCENT, "correct": SEED, "clips": COUNT}
 COUNTS = (2, 3, 6, 10, 12, 20, 24)
 MEAN = "mean"  # over all counts
 SHOWN = (*map(str, COUNTS), MEAN)

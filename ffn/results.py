@@ -1,6 +1,7 @@
 """The rows of the reproduced tables: reading them, and means over seeds beside the paper's numbers."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -24,8 +25,17 @@ COLUMNS = (
     "commit",
     "machine",
 )
-NUMBERS = {"num_frames": int, "seed": int, "top1": float}
 Row = Mapping[str, str]
+Forms = Mapping[str, tuple[str, str]]  # of values, by column: a pattern for the whole of them, and what it is in words
+COUNT = (r"[1-9]\d*", "a whole number of at least 1")
+SEED = (r"\d+", "a whole number of at least 0")
+PERCENT = (r"100(\.0*)?|\d{1,2}(\.\d*)?", "a number from 0 to 100")
+FORMS = {
+    "frames": (r"[1-9]\d*(-[1-9]\d*)*", "one or more frame counts like 4-8-16"),
+    "num_frames": COUNT,
+    "seed": SEED,
+    "top1": PERCENT,
+}
 
 
 @dataclass(frozen=True)
@@ -48,11 +58,30 @@ TABLES = {
 }
 
 
-def read(
-    path: Path, columns: Sequence[str] = (), numbers: Mapping[str, type[int | float]] | None = None
-) -> list[dict[str, str]]:
-    """The rows of a CSV file, as `read_csv` reads them; none where there is no file."""
-    return read_csv(path, columns, numbers) if path.exists() else []
+def read(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The rows of a CSV file, which has at least `columns`; none where there is no file."""
+    return read_csv(path, columns) if path.exists() else []
+
+
+def check(path: Path, rows: Iterable[Row], forms: Forms, key: Sequence[str]) -> None:
+    """Finds that values are what `forms` says, and that no two of the rows in a file have the same `key`.
+
+    Raises:
+        ValueError: when they are not, with the row.
+    """
+    seen: dict[tuple[str, ...], int] = {}
+    for number, row in enumerate(rows, start=1):
+        for name, (pattern, words) in forms.items():
+            if not re.fullmatch(pattern, row[name]):
+                raise ValueError(
+                    f"row {number} under the header of {path}: {name} must be {words}, got {row[name][:40]!r}; "
+                    "mend the row, or remove it"
+                )
+        first = seen.setdefault(tuple(row[name] for name in key), number)
+        if first != number:
+            raise ValueError(
+                f"rows {first} and {number} under the header of {path} are of the same {', '.join(key)}; remove one"
+            )
 
 
 def lines(rows: Sequence[Row]) -> list[tuple[str, str, str]]:

@@ -11,11 +11,12 @@ from conftest import random_clips
 from test_official import weights, write
 
 import ffn
-from ffn import policy_results, results
+from ffn import normalisation_gap, policy_results, results
 from ffn.annotations import FORMATS
 from ffn.cli import main
 from ffn.commands import policies
 from ffn.data import clips_for
+from ffn.files import read_csv, write_csv
 from ffn.policies import POLICIES, any_frame
 from ffn.surgery import norms
 
@@ -364,19 +365,45 @@ def test_a_table_of_something_else_is_neither_shown_nor_written(fails, tmp_path,
     assert not working
 
 
+RECORDED = {"tables": results.RESULTS, "any-frame": policy_results.ANY_FRAME, "normalisation": normalisation_gap.GAPS}
+
+
 @pytest.mark.parametrize(
-    ("experiment", "columns"), [("tables", results.COLUMNS), ("any-frame", policy_results.COLUMNS)]
+    ("experiment", "column", "value", "message"),
+    [
+        ("tables", "top1", "9a", "top1 must be a number from 0 to 100, got '9a'"),
+        ("tables", "top1", "nan", "top1 must be a number from 0 to 100, got 'nan'"),
+        ("tables", "top1", "9135", "top1 must be a number from 0 to 100, got '9135'"),
+        ("tables", "frames", "4-x", "frames must be one or more frame counts like 4-8-16, got '4-x'"),
+        ("tables", "seed", "1.5", "seed must be a whole number of at least 0, got '1.5'"),
+        ("any-frame", "num_frames", "many", "num_frames must be a whole number of at least 1, got 'many'"),
+        ("any-frame", "clips", "0", "clips must be a whole number of at least 1, got '0'"),
+        ("normalisation", "top1_low", "low", "top1_low must be a number from 0 to 100, got 'low'"),
+    ],
 )
 @pytest.mark.parametrize("options", [(), ("--show",)])
-def test_a_table_with_words_for_numbers_is_neither_shown_nor_written(
-    fails, tmp_path, working, experiment, columns, options
+def test_a_table_with_odd_values_is_neither_shown_nor_written(
+    fails, tmp_path, working, experiment, column, value, message, options
 ):
-    rows = tmp_path / "rows.csv"
-    values = ["many" if name == "num_frames" else "1" for name in columns]
-    rows.write_text("\n".join(map(",".join, (columns, values))))
-    line = fails("reproduce", experiment, "--output", rows, *options)
-    assert f"line 2 of {rows}: num_frames must be a whole number, got 'many'" in line
+    path, rows = tmp_path / "rows.csv", read_csv(RECORDED[experiment])
+    write_csv(path, [rows[0], {**rows[1], column: value}, *rows[2:]])
+    line = fails("reproduce", experiment, "--output", path, *options)
+    assert f"row 2 under the header of {path}: {message}; mend the row, or remove it" in line
     assert not working
+
+
+@pytest.mark.parametrize("experiment", RECORDED)
+def test_a_table_that_says_one_thing_twice_is_not_shown(fails, tmp_path, experiment):
+    path, rows = tmp_path / "rows.csv", read_csv(RECORDED[experiment])
+    write_csv(path, [*rows, rows[2]])
+    line = fails("reproduce", experiment, "--output", path, "--show")
+    assert f"rows 3 and {len(rows) + 1} under the header of {path} are of the same" in line
+
+
+def test_policies_that_were_only_validated_are_not_shown(fails, tmp_path):
+    path = tmp_path / "rows.csv"
+    write_csv(path, [row for row in read_csv(policy_results.ANY_FRAME) if row["split"] == "val"])
+    assert f"nothing of this is in {path}" in fails("reproduce", "any-frame", "--output", path, "--show")
 
 
 @pytest.mark.parametrize("experiment", ["normalisation", "any-frame"])

@@ -58,20 +58,21 @@ def _place(
     options: argparse.Namespace,
     default: Path,
     columns: Sequence[str],
-    numbers: Mapping[str, type[int | float]] | None = None,
+    forms: Mapping[str, tuple[str, str]],
+    key: Sequence[str],
 ) -> Path:
     """The CSV file of an experiment's rows, if there is one already; else where it can be written.
 
     Raises:
-        ValueError: when it is a file of other rows, or has no number where one of `numbers` should be.
+        ValueError: when it is a file of other rows, a value is not of its form, or two rows have the same `key`.
     """
     from ffn.files import writable
-    from ffn.results import read
+    from ffn.results import check, read
 
     output = options.output or default
     if not options.show:
         output = writable(output)
-    read(output, columns, numbers)
+    check(output, read(output, columns), forms, key)
     return output
 
 
@@ -83,12 +84,12 @@ def _some(rows: list[T], output: Path) -> list[T]:
 
 
 def _tables(options: argparse.Namespace) -> None:
-    from ffn.results import COLUMNS, NUMBERS, RESULTS, TABLES, summary
+    from ffn.results import COLUMNS, FORMS, RESULTS, TABLES, summary
 
     wanted = options.only or list(TABLES)
     if unknown := set(wanted) - TABLES.keys():
         raise ValueError(f"there is no table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
-    output = _place(options, RESULTS, COLUMNS, NUMBERS)
+    output = _place(options, RESULTS, COLUMNS, FORMS, COLUMNS[:6])
     if not options.show:
         device(options.device)
         _train(partial(_make_tables, output, options.device, wanted, options.seeds), options.processes)
@@ -127,9 +128,11 @@ def _work(work: "Callable[[Report], None]", line: int) -> None:
 
 def _normalisation(options: argparse.Namespace) -> None:
     from ffn.normalisation_gap import GAPS, normalisation_gap
-    from ffn.results import read
+    from ffn.results import COUNT, PERCENT, read
 
-    output = _place(options, GAPS, ("num_frames", "way", *(name + end for name in GAINS for end in ENDS)))
+    columns = ("num_frames", "way", *(name + end for name in GAINS for end in ENDS))
+    forms = {"num_frames": COUNT, **{f"top1{end}": PERCENT for end in ENDS}}
+    output = _place(options, GAPS, columns, forms, columns[:2])
     if not options.show:
         with ProgressBar(unit="clips") as progress:
             normalisation_gap(output, report=progress)
@@ -145,16 +148,17 @@ def _gains(row: dict[str, str]) -> list[str]:
 
 
 def _any_frame(options: argparse.Namespace) -> None:
-    from ffn.policy_results import ANY_FRAME, COLUMNS, NUMBERS, gains, summary, verdict
+    from ffn.policy_results import ANY_FRAME, COLUMNS, FORMS, gains, summary, verdict
     from ffn.results import read
 
-    output = _place(options, ANY_FRAME, COLUMNS, NUMBERS)
+    output = _place(options, ANY_FRAME, COLUMNS, FORMS, COLUMNS[:4])
     if not options.show:
         device(options.device)
         _train(partial(_compare_policies, output, options.device, options.seeds), options.processes)
     found = _some(read(output), output)
+    ways = _some(summary(found), output)
     print("top-1 on the test split of moving_shapes, %, by number of frames; last what a policy is chosen by")
-    print(table_of(summary(found)), end="\n\n")
+    print(table_of(ways), end="\n\n")
     print("what the chosen policy has over others of the same seed, points")
     print(table_of(gains(found)), end="\n\n")
     print(verdict(found))
