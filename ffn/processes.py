@@ -88,7 +88,8 @@ def follow_parent(worker: int = 0) -> None:
     """
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
-    parent = os.getppid()
+    started_by = parent_process()  # which may be gone by now
+    parent = started_by.pid if started_by else os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

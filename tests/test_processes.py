@@ -48,19 +48,32 @@ def test_an_interrupt_ends_work_at_once():
     assert time.monotonic() - start < 60
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows forks no process")
-def test_a_worker_that_waits_for_ever_ends_when_its_parent_is_killed():
-    script = """
-import os, threading
+WORKER = """
+import multiprocessing, os, threading, time
 from ffn.processes import follow_parent
-if not os.fork():
-    follow_parent()
+
+def work(parent, late):
+    if not late:
+        follow_parent()
     print(os.getpid(), flush=True)
+    while late and os.getppid() == parent:
+        time.sleep(0.01)
+    follow_parent()
+    threading.Event().wait()
+
+multiprocessing.get_context("fork").Process(target=work, args=(os.getpid(), {late})).start()
 threading.Event().wait()
 """
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows forks no process")
+@pytest.mark.parametrize("late", [False, True], ids=["while it waits", "before it has begun"])
+def test_a_worker_that_waits_for_ever_ends_when_its_parent_is_killed(late):
+    script = WORKER.format(late=late)
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         worker = int(parent.stdout.readline())
-        os.kill(worker, signal.SIGTERM)  # is left to the parent
+        if not late:
+            os.kill(worker, signal.SIGTERM)  # is left to the parent
         parent.kill()
         assert parent.communicate(timeout=60)[0] == ""  # once the worker has ended too, which has it open
 
