@@ -347,7 +347,8 @@ class Trainer:
                 f"no step of epoch {self.epoch + 1} had enough videos that can be read; "
                 f"{len(self.tally.unreadable)} cannot, the first: {self.tally.unreadable[0]}"
             )
-        spoilt = [name for name, weight in self.model.named_parameters() if not weight.isfinite().all()]
+        values = chain(self.model.named_parameters(), self.model.named_buffers())  # of these the running statistics
+        spoilt = [name for name, value in values if not value.isfinite().all()]
         if spoilt:
             raise FloatingPointError(
                 f"{spoilt[0]} is no longer a number after the last step of epoch {self.epoch + 1}: "

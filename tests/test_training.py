@@ -258,6 +258,14 @@ def test_weights_that_the_last_step_spoilt_are_no_epoch(brightness):
         next(train(model, clips_of(brightness), spoils))
 
 
+def test_running_statistics_that_the_last_step_spoilt_are_no_epoch(brightness):
+    spoils = Training(epochs=1, batch_size=12, learning_rate=1e-9, optimiser="sgd", schedule="step", warmup=0.0)
+    model = network()
+    model.network.backbone.conv1.weight.data *= 1e21  # its outputs are finite, their variance is not
+    with pytest.raises(FloatingPointError, match=r"running_var is no longer a number after the last step of epoch 1"):
+        next(train(model, clips_of(brightness), spoils))
+
+
 def test_videos_that_cannot_be_read_are_named(brightness, tmp_path):
     for path in brightness.glob("*/*.mp4"):
         (tmp_path / path.parent.name).mkdir(exist_ok=True)
