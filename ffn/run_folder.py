@@ -67,6 +67,11 @@ def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:
             "or go on with that run by --resume and no other settings; what is trained can begin another by "
             f"--init {folder / LAST}"
         )
+    if not (folder / STATE).exists():
+        raise RunError(
+            f"{folder} holds what a run trained, but no {STATE} to go on from; remove the folder to start anew, "
+            f"or begin another run in another folder by --init {folder / LAST}"
+        )
     if not resume:
         elsewhere = f" ({'; '.join(moved)})" if moved else ""
         same = " if that is the same" if moved else ""

@@ -296,7 +296,7 @@ class _Run:
             trainer, rows, pending = (state[name] for name in ("trainer", "rows", "pending"))
         except Exception as error:  # torch lets through whatever its readers meet
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RunError(f"{self.state} is damaged ({reason}); delete it to start anew") from None
+            raise RunError(f"{self.state} is damaged ({reason}); remove the folder to start anew") from None
         check_unedited(self.experiment, self.folder, state.get("settings", {}))
         if rows:
             self._check_classes()

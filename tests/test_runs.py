@@ -533,14 +533,24 @@ def test_a_damaged_state_is_named(experiment, reference, tmp_path):
         (tmp_path / name).write_bytes((reference / name).read_bytes())
     content = (tmp_path / "state.pt").read_bytes()
     (tmp_path / "state.pt").write_bytes(content[: len(content) // 2])
-    with pytest.raises(RunError, match=r"state.pt is damaged .*delete it to start anew"):
+    with pytest.raises(RunError, match=r"state.pt is damaged .*remove the folder to start anew"):
         next(run(experiment, tmp_path, resume=True))
     torch.save({"step": 1}, tmp_path / "state.pt")
-    with pytest.raises(RunError, match=r"state.pt is damaged \('trainer'\); delete it to start anew"):
+    with pytest.raises(RunError, match=r"state.pt is damaged \('trainer'\); remove the folder to start anew"):
         next(run(experiment, tmp_path, resume=True))
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(RunError, match="is no config of a run"):
         next(run(experiment, tmp_path, resume=True))
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_was_trained_is_kept_where_the_state_is_gone(experiment, reference, tmp_path, resume):
+    shutil.copytree(reference, tmp_path / "run")
+    (tmp_path / "run" / "state.pt").unlink()
+    before = (tmp_path / "run" / "best.safetensors").read_bytes()
+    with pytest.raises(RunError, match=r"run holds what a run trained, but no state.pt to go on from; remove the folder"):
+        next(run(experiment, tmp_path / "run", resume=resume))
+    assert (tmp_path / "run" / "best.safetensors").read_bytes() == before
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(experiment, tmp_path):
