@@ -54,7 +54,7 @@ def _kinetics(paths: Sequence[Path], shelf: Shelf, names: Names | None, split: i
         for own, record in _clips_of_youtube(path, shelf):
             found.setdefault(_split_of(path.stem) or own or name, []).append(record)
     names = names or tuple(sorted({record.label for records in found.values() for record in records}))
-    return _checked(found, names), names
+    return _checked(_of_their_classes(found, shelf), names), names
 
 
 def _hmdb51(paths: Sequence[Path], shelf: Shelf, names: Names | None, split: int) -> tuple[Splits, Names]:
@@ -65,13 +65,15 @@ def _hmdb51(paths: Sequence[Path], shelf: Shelf, names: Names | None, split: int
     found: Splits = {"train": [], "test": []}
     for path in files:
         label = path.name.removesuffix(ending)
-        for line in filter(str.strip, read_text(path).splitlines()):
+        for number, line in enumerate(read_text(path).splitlines(), start=1):
             name, _, part = line.replace("\t", " ").strip().rpartition(" ")
+            if line.strip() and (not name or part not in ("0", "1", "2")):
+                raise DataError(f"{path}, line {number}: expected `video 0`, 1 or 2, got {line.strip()[:80]!r}")
             if part in ("1", "2"):  # 0 is in neither
                 stem = Path(name.strip()).stem
                 found["train" if part == "1" else "test"].append(shelf.find(label, f"{label}/{stem}", stem))
     names = names or tuple(path.name.removesuffix(ending) for path in files)
-    return _checked(found, names), names
+    return _checked(_of_their_classes(found, shelf), names), names
 
 
 def _lists(paths: Sequence[Path], shelf: Shelf, names: Names | None, _: int) -> tuple[Splits, Names]:
@@ -113,7 +115,11 @@ def _numbered(path: Path) -> Names:
         raise DataError(f'{path} must give every class its number, as in {{"Pushing something": "0"}}')
     if strange := [name for name, number in numbers.items() if not str(number).isdecimal()]:
         raise DataError(f"{path}: the class {strange[0]!r} has no number but {json.dumps(numbers[strange[0]])}")
-    return tuple(sorted(numbers, key=lambda name: int(numbers[name])))
+    names = {int(number): name for name, number in numbers.items()}
+    if len(names) < len(numbers):
+        name = next(name for name, number in numbers.items() if names[int(number)] != name)
+        raise DataError(f"{path}: {name!r} and {names[int(numbers[name])]!r} have one number, {numbers[name]}")
+    return tuple(names[number] for number in sorted(names))
 
 
 def _templates(path: Path, shelf: Shelf) -> Iterator[Record]:
@@ -129,18 +135,25 @@ def _templates(path: Path, shelf: Shelf) -> Iterator[Record]:
 def _clips_of_youtube(path: Path, shelf: Shelf) -> Iterator[tuple[str, Record]]:
     """The clips that have a label, and the split that the file gives each, "" where it gives none."""
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), skipinitialspace=True)
-    for line, row in enumerate(reader, start=2):
+    for line, row in enumerate(_rows_of(reader, path), start=2):
         if not any(row.values()):
             continue
         try:
             start, end = (int(float(row[key])) for key in ("time_start", "time_end"))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise DataError(f"{path}, line {line}: expected numbers of seconds as time_start and time_end") from None
         if label := row.get("label"):
             clip = f"{row['youtube_id']}_{start:06d}_{end:06d}"
             folders = (label, label.replace(" ", "_"))
             record = shelf.find(label, *(f"{folder}/{clip}" for folder in folders), clip, row["youtube_id"])
             yield _split_of(row.get("split") or ""), record
+
+
+def _rows_of(reader: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise DataError(f"{path} is not a CSV text file ({error})") from None
 
 
 def _split_of(name: str) -> str:
@@ -157,6 +170,20 @@ def _on(shelf: Shelf, folder: Path, record: Record) -> Record:
     if not there:
         return replace(record, path=path, num_frames=None)
     return replace(there, label=record.label, num_frames=record.num_frames if there.template else None)
+
+
+def _of_their_classes(splits: Splits, shelf: Shelf) -> Splits:
+    """The records; one that was found by its name alone, but in the folder of another class, is not on the shelf."""
+    labels = {record.label for records in splits.values() for record in records}
+    owners = {folder: label for label in labels for folder in (label, label.replace(" ", "_"))}
+
+    def own(record: Record) -> Record:
+        folder = record.path.parent
+        if folder == shelf.root or owners.get(folder.name, record.label) == record.label:
+            return record
+        return Record(shelf.root / record.label / record.path.name, record.label)
+
+    return {split: [own(record) for record in records] for split, records in splits.items()}
 
 
 def _checked(splits: Splits, names: Names) -> Splits:
@@ -177,7 +204,7 @@ def _checked(splits: Splits, names: Names) -> Splits:
 def _json(path: Path) -> Any:
     try:
         return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{path} is not JSON: {error}") from None
 
 

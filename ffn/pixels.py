@@ -191,7 +191,7 @@ def _check_room(folder: Path, needed: int, videos: int) -> None:
     if needed > free:
         raise OSError(
             f"the pixels of {videos:,} videos take {needed:,} bytes in {folder}, where {free:,} are free; "
-            "make room, let FFN_CACHE name another place, or decode anew every time (cache=False)"
+            "make room, let FFN_CACHE name another place, or decode anew every time (cache=False, --cache off)"
         )
 
 

@@ -112,6 +112,33 @@ def test_kinetics_in_folders_of_classes_or_flat(places):
     assert not (output / "test.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("form", "files"),
+    [
+        (
+            "hmdb51",
+            {
+                "run_test_split1__txt": "x.avi 1\n",
+                "wave_hand_test_split1__txt": "x.avi 1\ny.avi 1\nz.avi 2\n",
+            },
+        ),
+        (
+            "kinetics",
+            {
+                "train__csv": f"{HEADER}run,x,0,10,train\nwave hand,x,0,10,train\nwave hand,y,0,10,train\n",
+                "val__csv": f"{HEADER}wave hand,z,0,10,val\n",
+            },
+        ),
+    ],
+)
+def test_a_video_of_another_class_is_not_taken_for_one_that_is_missing(places, form, files):
+    annotations, videos, output = places
+    touch(videos, "run/x.avi", "wave_hand/y.avi", "anywhere/z.avi")
+    train, held_out = prepare(form, [write(annotations, **files)], videos, output, allow_missing=True)
+    assert labelled(train.path) == {"x.avi": 0, "y.avi": 1}
+    assert (train.missing, held_out.missing) == (("x.avi",), ())
+
+
 def test_a_kinetics_file_of_several_splits_is_divided_by_its_column(places):
     annotations, videos, output = places
     text = (
@@ -307,6 +334,15 @@ def test_videos_that_are_not_there_are_counted_and_named_or_left_out(places):
             "train.csv, line 2: expected `id;label`",
         ),
         ("kinetics", {"train__csv": HEADER + "a,b,soon,late,train\n"}, "line 2: expected numbers of seconds"),
+        ("sthv2", {"labels__json": {"A": "0", "B": 0}}, "labels.json: 'A' and 'B' have one number, 0"),
+        ("sthv2", {"labels__json": "[" * 100_000}, "labels.json is not JSON: maximum recursion depth"),
+        ("kinetics", {"train__csv": HEADER + "a,b,inf,inf,train\n"}, "line 2: expected numbers of seconds"),
+        ("kinetics", {"train__csv": f'{HEADER}a,"{"b" * 200_000}'}, "train.csv is not a CSV text file"),
+        (
+            "hmdb51",
+            {"wave_test_split1__txt": "a.avi 1\nb.avi 7\n"},
+            "line 2: expected `video 0`, 1 or 2, got 'b.avi 7'",
+        ),
         ("hmdb51", {}, r"has no files like CLASS_test_split1.txt"),
         ("tsn", {"some__txt": "x 3 0\n"}, "found no files with train, val or test in their names"),
         ("tsn", {"train__txt": "x 3 0\n", "train2__txt": "x 3 0\n"}, "both .* are for train"),

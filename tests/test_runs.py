@@ -548,7 +548,9 @@ def test_what_was_trained_is_kept_where_the_state_is_gone(experiment, reference,
     shutil.copytree(reference, tmp_path / "run")
     (tmp_path / "run" / "state.pt").unlink()
     before = (tmp_path / "run" / "best.safetensors").read_bytes()
-    with pytest.raises(RunError, match=r"run holds what a run trained, but no state.pt to go on from; remove the folder"):
+    with pytest.raises(
+        RunError, match=r"run holds what a run trained, but no state.pt to go on from; remove the folder"
+    ):
         next(run(experiment, tmp_path / "run", resume=resume))
     assert (tmp_path / "run" / "best.safetensors").read_bytes() == before
 
