@@ -5,8 +5,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from ffn.experiment import Experiment
 from ffn.files import clear_remains, replacing
@@ -38,11 +39,19 @@ def read_config(folder: Path) -> Experiment:
         if not isinstance(stored, dict):
             raise TypeError("it has no settings")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        for field in (f for f in fields(Experiment) if f.name in values):
+            _check_type(field.name, values[field.name], field.type)
         return Experiment(**values)
     except FileNotFoundError:
         raise RunError(f"{folder} holds no run; leave out --resume to start one there") from None
     except (TypeError, ValueError) as error:
         raise RunError(f"{path} is no config of a run: {error}") from None
+
+
+def _check_type(name: str, value: Any, annotated: Any) -> None:
+    kind = get_origin(annotated) or annotated
+    if not isinstance(value, (int, float) if kind is float else kind) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"{name} cannot be {json.dumps(value)}")
 
 
 def check_folder(experiment: Experiment, folder: Path, *, resume: bool) -> None:

@@ -126,6 +126,7 @@ class _Run:
         self.validation: Clips | None = None
         if experiment.validation:
             self.validation = experiment.clips_to_test(experiment.validation, experiment.validated, self.clips.classes)
+            _check_there(self.validation)
             self._remember(self.validation)
         self.state = folder / STATE
         self.begun = self.state.exists()
@@ -359,6 +360,14 @@ class _Origin:
     @staticmethod
     def of(experiment: Experiment) -> "_Origin":
         return _Origin(experiment.digest, file_hash(Path(experiment.init)) if experiment.init else "")
+
+
+def _check_there(validation: Clips) -> None:
+    """Finds some of the videos, which nobody opens before an epoch is trained."""
+    if not any(os.path.exists(video.path) for video in validation.videos):
+        raise DataError(
+            f"none of the {len(validation.videos)} videos to validate on is there: {validation.videos[0].path}"
+        )
 
 
 def _check_data(clips: Clips, listing: str | None, content: str | None) -> None:

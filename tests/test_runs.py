@@ -278,6 +278,14 @@ def test_what_was_forgotten_to_say_of_a_run_is_told(experiment, reference, tmp_p
     assert f"{tmp_path / 'gone'}, the data of this run, is not there any more; --data says" in told(moved, "--resume")
 
 
+def test_videos_to_validate_on_that_are_not_there_are_told_before_training(experiment, tmp_path):
+    (tmp_path / "videos.csv").write_text("path,label\ngone.mp4,dark\nlost.mp4,light\n")
+    away = replace(experiment, validation=str(tmp_path / "videos.csv"))
+    with pytest.raises(DataError, match=r"none of the 2 videos to validate on is there: .*gone.mp4"):
+        next(run(away, tmp_path / "run"))
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
 def test_what_differs_of_two_long_settings_is_shown():
     where = "/a/rather/long/path/of/some/experiment/with/videos/"
     assert _short("one", "two") == ["one", "two"]
@@ -291,6 +299,10 @@ def test_what_differs_of_two_long_settings_is_shown():
         ("config.json", '{"my": "settings"}', "config.json is no config of a run"),
         ("config.json", "[]", "config.json is no config of a run: it has no settings"),
         ("config.json", "null", "config.json is no config of a run: it has no settings"),
+        ("config.json", '{"data": null}', "config.json is no config of a run: data cannot be null"),
+        ("config.json", '{"epochs": 4.0}', "config.json is no config of a run: epochs cannot be 4.0"),
+        ("config.json", '{"learning_rate": true}', "config.json is no config of a run: learning_rate cannot be true"),
+        ("config.json", '{"frames": 4}', "config.json is no config of a run: frames cannot be 4"),
         ("rows.csv", "a,b", "rows.csv is of no run"),
     ],
 )
