@@ -225,9 +225,10 @@ def test_a_signal_to_all_processes_stops_a_run_whose_workers_decode(experiment, 
 
 def test_a_worker_that_is_killed_is_told_with_the_way_out(experiment, tmp_path):
     def kill(name, done, total):
+        time.sleep(0.5)  # killed while it asks torch's event whether to end, it would leave that locked for ever
         for child in multiprocessing.active_children():
             os.kill(child.pid, signal.SIGKILL)
-            time.sleep(0.5)
+        time.sleep(0.5)
 
     with pytest.raises(ChildProcessError, match="a worker that decodes was killed"):
         list(run(replace(experiment, workers=1, cache="off"), tmp_path / "run", report=kill))
