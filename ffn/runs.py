@@ -26,7 +26,7 @@ from ffn.data import Clips
 from ffn.distribution import Processes
 from ffn.evaluation import evaluate
 from ffn.experiment import Experiment
-from ffn.files import file_hash, replacing, write_csv
+from ffn.files import FULL, file_hash, replacing, write_csv
 from ffn.fingerprints import fingerprint
 from ffn.lists import CLASSES, DataError, some
 from ffn.memory import is_out_of_memory
@@ -400,7 +400,7 @@ def _events(folder: Path, main: bool, epochs: int) -> Iterator[Callable[[Row], N
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder), purge_step=epochs + 1) as writer:
+    with _disk_errors_told(folder), SummaryWriter(str(folder), purge_step=epochs + 1) as writer:
 
         def log(row: Row) -> None:
             for name, value in row.items():
@@ -408,3 +408,18 @@ def _events(folder: Path, main: bool, epochs: int) -> Iterator[Callable[[Row], N
                     writer.add_scalar(name.replace("_", "/") if name[-1].isdigit() else name, value, row["epoch"])
 
         yield log
+
+
+@contextmanager
+def _disk_errors_told(folder: Path) -> Iterator[None]:
+    """A full disk that TensorBoard's thread meets is told in one line here, without a traceback there."""
+    before = threading.excepthook
+    threading.excepthook = lambda met: None if issubclass(met.exc_type, OSError) else before(met)
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(f"{FULL[error.errno]}: the events for TensorBoard in {folder} were not written") from None
+    finally:
+        threading.excepthook = before

@@ -20,6 +20,7 @@ import pytest
 import torch
 from conftest import write_video
 from safetensors.torch import load_file
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 import ffn
 from ffn import runs
@@ -591,6 +592,18 @@ def test_what_a_killed_run_left_half_written_is_cleared_away(experiment, tmp_pat
     next(run(experiment, tmp_path, resume=True))
     assert not (tmp_path / ".77-88.state.pt").exists()
     assert (tmp_path / ".notes").exists()
+
+
+def test_a_disk_that_is_full_for_tensorboard_is_told_in_one_line(experiment, tmp_path, monkeypatch, capfd):
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordWriter, "write", full)
+        with pytest.raises(OSError, match=rf"^the disk is full: the events for TensorBoard in {tmp_path} were not wri"):
+            list(run(experiment, tmp_path))
+    assert "Traceback" not in capfd.readouterr().err
+    assert len(list(run(experiment, tmp_path, resume=True))) == experiment.epochs
 
 
 def test_a_full_disk_leaves_what_was_there(experiment, tmp_path, monkeypatch):
