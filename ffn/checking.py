@@ -161,12 +161,12 @@ def _absent(records: Iterable[Record]) -> Iterator[Finding]:
 
 
 def _repeated(records: Iterable[Record]) -> Iterator[Finding]:
-    labels: dict[Path, list[str]] = {}
+    labels: dict[str, list[str]] = {}
     for record in records:
-        labels.setdefault(record.path, []).append(record.label)
+        labels.setdefault(os.path.normpath(record.path), []).append(record.label)
     for path, found in labels.items():
         if len(found) > 1:
-            yield Finding(str(path), f"is listed {len(found)} times, as {' and '.join(sorted(set(found)))}")
+            yield Finding(path, f"is listed {len(found)} times, as {' and '.join(sorted(set(found)))}")
 
 
 def _sampled(records: Sequence[Record], sample: int | None, seed: int) -> list[Record]:

@@ -97,7 +97,7 @@ def test_labels_outside_the_classes_are_counted(folder):
 
 
 def test_a_video_under_two_labels_is_named(folder):
-    (folder / "list.csv").write_text("path,label\na/0.mp4,a\na/0.mp4,b\n")
+    (folder / "list.csv").write_text("path,label\na/0.mp4,a\nb/../a/0.mp4,b\n")
     assert found(folder / "list.csv") == [f"{folder / 'a' / '0.mp4'}: is listed 2 times, as a and b"]
 
 
