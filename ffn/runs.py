@@ -296,8 +296,7 @@ class _Run:
             state = torch.load(self.state, map_location="cpu", weights_only=True)
             trainer, rows, pending = (state[name] for name in ("trainer", "rows", "pending"))
         except Exception as error:  # torch lets through whatever its readers meet
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RunError(f"{self.state} is damaged ({reason}); remove the folder to start anew") from None
+            raise self._damaged(error) from None
         check_unedited(self.experiment, self.folder, state.get("settings", {}))
         if rows:
             self._check_classes()
@@ -305,9 +304,16 @@ class _Run:
             _check_data(clips, *before)
         self.origin = _Origin(**state["origin"]) if "origin" in state else _Origin.of(self.experiment)
         self._check_origin()
-        self.trainer.load_state_dict(trainer)
+        try:
+            self.trainer.load_state_dict(trainer)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise self._damaged(error) from None
         self.rows = rows
         self.pending = Epoch(**pending) if pending else None
+
+    def _damaged(self, error: Exception) -> RunError:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return RunError(f"{self.state} is damaged ({reason}); remove the folder to start anew")
 
     def _check_origin(self) -> None:
         """The run started from this very checkpoint; where it is gone, that is its place still."""
@@ -322,6 +328,8 @@ class _Run:
 
     def _check_classes(self) -> None:
         """The outputs of the network stand for the classes in the order that they had."""
+        if not (self.folder / LAST).is_file():
+            raise RunError(f"{self.folder} lacks its {LAST}: bring that back, or choose another folder for a new run")
         before = read_card(self.folder / LAST)["classes"]
         if before != list(self.clips.classes):
             raise DataError(

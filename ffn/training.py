@@ -347,7 +347,8 @@ class Trainer:
                 f"no step of epoch {self.epoch + 1} had enough videos that can be read; "
                 f"{len(self.tally.unreadable)} cannot, the first: {self.tally.unreadable[0]}"
             )
-        values = chain(self.model.named_parameters(), self.model.named_buffers())  # of these the running statistics
+        statistics = (item for item in self.model.named_buffers() if item[0].endswith(("running_mean", "running_var")))
+        values = chain(self.model.named_parameters(), statistics)
         spoilt = [name for name, value in values if not value.isfinite().all()]
         if spoilt:
             raise FloatingPointError(

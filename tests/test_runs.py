@@ -552,6 +552,14 @@ def test_a_damaged_state_is_named(experiment, reference, tmp_path):
     torch.save({"step": 1}, tmp_path / "state.pt")
     with pytest.raises(RunError, match=r"state.pt is damaged \('trainer'\); remove the folder to start anew"):
         next(run(experiment, tmp_path, resume=True))
+    state = torch.load(reference / "state.pt", weights_only=True)
+    torch.save({**state, "trainer": {"step": 1, "epoch": 1, "tally": {}}}, tmp_path / "state.pt")
+    (tmp_path / "last.safetensors").write_bytes((reference / "last.safetensors").read_bytes())
+    with pytest.raises(RunError, match=r"state.pt is damaged \('model'\); remove the folder to start anew"):
+        next(run(experiment, tmp_path, resume=True))
+    (tmp_path / "last.safetensors").unlink()
+    with pytest.raises(RunError, match=r"lacks its last.safetensors: bring that back"):
+        next(run(experiment, tmp_path, resume=True))
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(RunError, match="is no config of a run"):
         next(run(experiment, tmp_path, resume=True))
