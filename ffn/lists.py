@@ -113,7 +113,6 @@ def read_list(source: Path, classes: Sequence[str] | None = None) -> Listing:
         raise DataError(f"no such folder or manifest: {source}")
     if not records:
         raise DataError(empty)
-    records = [replace(record, label=_composed(record.label)) for record in records]
     classes = classes and [_composed(name) for name in classes]
     beside = source.parent / CLASSES
     named = read_classes(beside) if beside.is_file() and not source.is_dir() else None
@@ -185,7 +184,7 @@ def _of_folder(source: Path) -> list[Record]:
     found = []
     for path in sorted(source.glob("[!.]*/[!.]*")):
         if (path.suffix.lower() in SUFFIXES and not path.is_dir()) or is_clip_folder(path):
-            found.append(Record(path, path.parent.name))
+            found.append(Record(path, _composed(path.parent.name)))
     check_names(found)
     return found
 
@@ -239,7 +238,7 @@ def _of_manifest(source: Path, text: str) -> Iterator[Record]:
             raise DataError(f"{source}, line {line}: the template must be like {{:05d}}.jpg, got {template}")
         yield Record(
             path=source.parent / row["path"],
-            label=row["label"],
+            label=_composed(row["label"]),
             content=row.get("frames_sha256") or "",
             num_frames=_count(source, line, count) if count else None,
             template=template,
@@ -266,7 +265,7 @@ def _of_lines(source: Path, text: str) -> Iterator[Record]:
             )
         count = match.groupdict().get("num_frames")
         num_frames = _count(source, number, count) if count else None
-        yield Record(source.parent / match["path"], match["label"], num_frames=num_frames)
+        yield Record(source.parent / match["path"], _composed(match["label"]), num_frames=num_frames)
 
 
 def _count(source: Path, line: int, count: str) -> int:
