@@ -422,7 +422,7 @@ def _events(folder: Path, main: bool, epochs: int) -> Iterator[Callable[[Row], N
 def _disk_errors_told(folder: Path) -> Iterator[None]:
     """A full disk that TensorBoard's thread meets is told in one line here, without a traceback there."""
     before = threading.excepthook
-    threading.excepthook = lambda met: None if issubclass(met.exc_type, OSError) else before(met)
+    threading.excepthook = lambda met: None if getattr(met.exc_value, "errno", None) in FULL else before(met)
     try:
         yield
     except OSError as error:
