@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
-from ffn.results import COUNT, HERE, PERCENT, SEED, Row, spread
+from ffn.results import COUNT, HERE, PERCENT, WHOLE, Row, spread
 
 ANY_FRAME = HERE / "any_frame.csv"
 COLUMNS = ("split", "way", "seed", "num_frames", "top1", "correct", "clips", "recipe", "commit", "machine")
-FORMS = {"seed": SEED, "num_frames": COUNT, "top1": PERCENT, "correct": SEED, "clips": COUNT}
+KEY = COLUMNS[:4]  # no two rows have the same
+FORMS = {"seed": WHOLE, "num_frames": COUNT, "top1": PERCENT, "correct": WHOLE, "clips": COUNT}
 COUNTS = (2, 3, 6, 10, 12, 20, 24)
 MEAN = "mean"  # over all counts
 SHOWN = (*map(str, COUNTS), MEAN)

@@ -25,15 +25,16 @@ COLUMNS = (
     "commit",
     "machine",
 )
+KEY = COLUMNS[:6]  # no two rows have the same
 Row = Mapping[str, str]
 Forms = Mapping[str, tuple[str, str]]  # of values, by column: a pattern for the whole of them, and what it is in words
 COUNT = (r"[1-9]\d*", "a whole number of at least 1")
-SEED = (r"\d+", "a whole number of at least 0")
+WHOLE = (r"\d+", "a whole number of at least 0")
 PERCENT = (r"100(\.0*)?|\d{1,2}(\.\d*)?", "a number from 0 to 100")
 FORMS = {
     "frames": (r"[1-9]\d*(-[1-9]\d*)*", "one or more frame counts like 4-8-16"),
     "num_frames": COUNT,
-    "seed": SEED,
+    "seed": WHOLE,
     "top1": PERCENT,
 }
 

@@ -13,7 +13,7 @@ from ffn.data import clips_for
 from ffn.evaluation import evaluate
 from ffn.policies import POLICIES
 from ffn.policy_comparison import APART, FLEXIBLE, WAYS, PolicyComparison
-from ffn.policy_results import ANY_FRAME, COLUMNS, COUNTS, SEPARATE
+from ffn.policy_results import ANY_FRAME, COLUMNS, COUNTS, KEY, SEPARATE
 from ffn.reproduction import BusyError, Reproduction
 from ffn.results import read
 from ffn.tables import recipe
@@ -159,7 +159,7 @@ def test_the_rows_in_the_repository_are_of_the_recipes_that_there_are():
         assert row["recipe"] == recipes[row["way"]][row["num_frames"]]
         assert row["clips"] == {"val": "480", "test": "960"}[row["split"]]
         assert row["top1"] == f"{100 * int(row['correct']) / int(row['clips']):.2f}"
-    assert len({tuple(row[name] for name in COLUMNS[:4]) for row in rows}) == len(rows)
+    assert len({tuple(row[name] for name in KEY) for row in rows}) == len(rows)
 
 
 def test_the_command_shows_what_is_recorded(capsys):

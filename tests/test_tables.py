@@ -233,7 +233,7 @@ def test_the_rows_in_the_repository_are_all_those_of_the_tables():
         assert known[row["table"], row["method"], row["backbone"], row["frames"]] == row["recipe"]
         assert row["clips"] == "960"
         assert 0 < float(row["top1"]) <= 100
-    keys = [tuple(row[name] for name in results.COLUMNS[:6]) for row in rows]
+    keys = [tuple(row[name] for name in results.KEY) for row in rows]
     whole = [(*line, e, seed) for line, e in zip(known, entries(), strict=True) for seed in map(str, tables.SEEDS)]
     assert sorted(keys) == sorted((*line, str(t), seed) for *line, e, seed in whole for t in tables.counts(e))
     networks = {(row["recipe"], row["seed"], row["num_frames"]) for row in rows}

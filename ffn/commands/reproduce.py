@@ -1,7 +1,7 @@
 """`ffn reproduce`: the experiments behind the numbers of this repository."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +13,7 @@ from ffn.commands.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from ffn.progress import Report
+    from ffn.results import Forms
 
 T = TypeVar("T")
 
@@ -55,11 +56,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _place(
-    options: argparse.Namespace,
-    default: Path,
-    columns: Sequence[str],
-    forms: Mapping[str, tuple[str, str]],
-    key: Sequence[str],
+    options: argparse.Namespace, default: Path, columns: Sequence[str], forms: "Forms", key: Sequence[str]
 ) -> Path:
     """The CSV file of an experiment's rows, if there is one already; else where it can be written.
 
@@ -84,12 +81,12 @@ def _some(rows: list[T], output: Path) -> list[T]:
 
 
 def _tables(options: argparse.Namespace) -> None:
-    from ffn.results import COLUMNS, FORMS, RESULTS, TABLES, summary
+    from ffn.results import COLUMNS, FORMS, KEY, RESULTS, TABLES, summary
 
     wanted = options.only or list(TABLES)
     if unknown := set(wanted) - TABLES.keys():
         raise ValueError(f"there is no table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
-    output = _place(options, RESULTS, COLUMNS, FORMS, COLUMNS[:6])
+    output = _place(options, RESULTS, COLUMNS, FORMS, KEY)
     if not options.show:
         device(options.device)
         _train(partial(_make_tables, output, options.device, wanted, options.seeds), options.processes)
@@ -148,10 +145,10 @@ def _gains(row: dict[str, str]) -> list[str]:
 
 
 def _any_frame(options: argparse.Namespace) -> None:
-    from ffn.policy_results import ANY_FRAME, COLUMNS, FORMS, gains, summary, verdict
+    from ffn.policy_results import ANY_FRAME, COLUMNS, FORMS, KEY, gains, summary, verdict
     from ffn.results import read
 
-    output = _place(options, ANY_FRAME, COLUMNS, FORMS, COLUMNS[:4])
+    output = _place(options, ANY_FRAME, COLUMNS, FORMS, KEY)
     if not options.show:
         device(options.device)
         _train(partial(_compare_policies, output, options.device, options.seeds), options.processes)
